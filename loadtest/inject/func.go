@@ -1,0 +1,41 @@
+package inject
+
+import (
+	"context"
+	"time"
+)
+
+// Func returns a target whose request is a call of do: anything that can be called can be ramped. do must return when
+// its context is done, which it is after timeout. An error is a failure, of the class that [Classify] finds, else of
+// class Body: the answer was not the expected one.
+func Func(timeout time.Duration, do func(context.Context) error) Target {
+	return funcTarget{do: do, timeout: timeout}
+}
+
+type funcTarget struct {
+	do      func(context.Context) error
+	timeout time.Duration
+}
+
+func (t funcTarget) NewVU() VU {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &funcVU{funcTarget: t, ctx: ctx, cancel: cancel}
+}
+
+type funcVU struct {
+	funcTarget
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func (*funcVU) Connected() bool               { return true }
+func (*funcVU) Connect(context.Context) Class { return OK }
+
+func (v *funcVU) Do(time.Duration) Class {
+	ctx, cancel := context.WithTimeout(v.ctx, v.timeout)
+	defer cancel()
+	return Classify(v.do(ctx), Body)
+}
+
+func (v *funcVU) Interrupt() { v.cancel() }
+func (v *funcVU) Close()     { v.cancel() }

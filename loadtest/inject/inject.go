@@ -1,0 +1,280 @@
+// Package inject puts closed-loop load on a target and measures one window of it.
+//
+// The model is the one of Schroeder, Wierman and Harchol-Balter, "Open Versus Closed: A Cautionary Tale"
+// (NSDI 2006): each virtual user (VU) sends its next request when the answer to the last one is there, with no think
+// time. So the number of requests under way never exceeds the number of VUs, a slow server slows its own load down,
+// and what a request would have waited in a queue outside the VUs is not seen.
+//
+// [Run] is the entry point. It connects all VUs, fires a starting gun, lets a warm-up flow into the window without a
+// pause, counts what completes inside the window, and lets every VU finish the request that it has under way. Nothing
+// is retried: a request that fails is a failure with a [Class].
+//
+// [HTTP] is the target that most callers want; [Func] makes a target of any function.
+package inject
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A Target makes virtual users.
+type Target interface {
+	// NewVU returns a virtual user that has no connection yet.
+	NewVU() VU
+}
+
+// A VU is one virtual user: what [Run] needs of a client that makes one request after the other. One goroutine calls
+// its methods, except for Interrupt.
+type VU interface {
+	// Connected reports whether Do can be called without Connect.
+	Connected() bool
+	// Connect makes the VU ready for Do. Its time counts as connecting, never as latency.
+	Connect(ctx context.Context) Class
+	// Do makes one request and reads its whole answer. now is the time on the clock of Run, which starts with the
+	// gun; a VU uses it to keep its deadline without reading a clock of its own.
+	Do(now time.Duration) Class
+	// Interrupt makes a Do that is under way return soon, and every later Do at once. Any goroutine may call it.
+	Interrupt()
+	// Close lets go of the connection and returns when the other side has, too, or a short time has passed.
+	Close()
+}
+
+// Load is the load of one level. All fields but OnEdge are needed.
+type Load struct {
+	VUs     int           // virtual users, at least 1
+	Warmup  time.Duration // untimed lead-in; 0: none
+	Window  time.Duration // timed part
+	Timeout time.Duration // a request that takes longer is a failure of class Timeout
+
+	// OnEdge, if not nil, is called when the window opens and again when it closes, from a goroutine of Run. If the
+	// run is canceled in the window, it closes then; if it is canceled before, OnEdge is not called.
+	OnEdge func()
+}
+
+func (l Load) validate() error {
+	switch {
+	case l.VUs < 1:
+		return fmt.Errorf("load with %d VUs: at least 1 is needed", l.VUs)
+	case l.Warmup < 0:
+		return fmt.Errorf("load with a warm-up of %v: it cannot be negative", l.Warmup)
+	case l.Window <= 0:
+		return fmt.Errorf("load with a window of %v: it must be longer than 0", l.Window)
+	case l.Timeout <= 0:
+		return fmt.Errorf("load with a request timeout of %v: it must be longer than 0", l.Timeout)
+	}
+	return nil
+}
+
+// connecting bounds how many VUs connect at the same time: enough to be quick, few enough to fit the accept queue of a
+// server with a small backlog, which would drop what is too much and cost each such VU a second.
+const connecting = 64
+
+// Run injects one level and returns what it measured. A failed request is part of the measurement; the error says that
+// the measurement could not be made or was cut short by ctx. In the latter case it wraps the cause of ctx, and the
+// measurement holds what came before (its Window is 0 when the window had not opened).
+func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
+	if err := load.validate(); err != nil {
+		return Measurement{}, err
+	}
+	r := &run{
+		load:  load,
+		open:  load.Warmup,
+		close: load.Warmup + load.Window,
+		gun:   make(chan struct{}),
+		total: newTotal(load),
+	}
+	users := make([]VU, load.VUs)
+	for i := range users {
+		users[i] = target.NewVU()
+	}
+	uninterrupt := context.AfterFunc(ctx, func() {
+		r.stopped.Store(true)
+		for _, u := range users {
+			u.Interrupt()
+		}
+	})
+	defer uninterrupt()
+
+	var connected, finished sync.WaitGroup
+	slots := make(chan struct{}, connecting)
+	for _, u := range users {
+		connected.Add(1)
+		finished.Go(func() {
+			t := tally{total: r.total}
+			slots <- struct{}{}
+			if class := u.Connect(ctx); class != OK && !r.stopped.Load() {
+				t.fail(class)
+			}
+			<-slots
+			connected.Done()
+			<-r.gun
+			r.loop(ctx, u, &t)
+			t.flush()
+			u.Close()
+		})
+	}
+	connected.Wait()
+	r.epoch = time.Now()
+	close(r.gun)
+
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		r.watchEdges(ctx)
+	}()
+	finished.Wait()
+	<-watched
+
+	m := r.total.measurement(load)
+	m.Window = r.window
+	if ctx.Err() != nil {
+		return m, fmt.Errorf("injection with %d VUs cut short: %w", load.VUs, context.Cause(ctx))
+	}
+	return m, nil
+}
+
+// run is what the goroutines of one Run share.
+type run struct {
+	load        Load
+	open, close time.Duration // edges of the window on the clock of the run
+	gun         chan struct{}
+	epoch       time.Time     // when the gun fired; set before gun is closed
+	window      time.Duration // real length of the window; watchEdges sets it
+	stopped     atomic.Bool   // ctx is done
+	total       *total
+}
+
+func (r *run) now() time.Duration { return time.Since(r.epoch) }
+
+// watchEdges calls OnEdge at the edges of the window. The VUs do not wait for it: they compare times of their own, so
+// that a timer that fires late moves no request across an edge.
+func (r *run) watchEdges(ctx context.Context) {
+	if !sleep(ctx, r.open-r.now()) {
+		return
+	}
+	r.edge()
+	if sleep(ctx, r.close-r.now()) {
+		r.window = r.load.Window
+	} else {
+		r.window = min(r.now(), r.close) - r.open
+	}
+	r.edge()
+}
+
+func (r *run) edge() {
+	if r.load.OnEdge != nil {
+		r.load.OnEdge()
+	}
+}
+
+// A VU that cannot connect waits before it tries again, doubling from firstPause to lastPause: a server that is down
+// is not hammered, and the failures of a level stay a readable number.
+const (
+	firstPause = time.Millisecond
+	lastPause  = 100 * time.Millisecond
+)
+
+// loop makes requests until the window has closed. The end of one request is the start of the next, so that the clock
+// is read once a request and a closed loop has no gap that nobody measures.
+func (r *run) loop(ctx context.Context, u VU, t *tally) {
+	pause := firstPause
+	for now := r.now(); now < r.close && !r.stopped.Load(); {
+		if !u.Connected() {
+			class := u.Connect(ctx)
+			if r.stopped.Load() {
+				return
+			}
+			begun := now
+			now = r.now()
+			t.connect(r.inWindow(now), now-begun)
+			if class != OK {
+				t.fail(class)
+				sleep(ctx, pause)
+				pause = min(2*pause, lastPause)
+				now = r.now()
+				continue
+			}
+			pause = firstPause
+		}
+		class := u.Do(now)
+		end := r.now()
+		latency := end - now
+		now = end
+		if class == OK && latency > r.load.Timeout {
+			class = Timeout
+		}
+		if class != OK {
+			// What an interrupt broke is no failure of the server.
+			if !r.stopped.Load() {
+				t.fail(class)
+			}
+			continue
+		}
+		t.succeed(r.inWindow(end), latency)
+	}
+}
+
+// inWindow reports whether a request that ended at end counts. The interval is half open, so that adjoining windows
+// would count every request once.
+func (r *run) inWindow(end time.Duration) bool { return r.open <= end && end < r.close }
+
+// sleep waits for d and reports whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Measurement is what one Run measured.
+type Measurement struct {
+	VUs    int
+	Warmup time.Duration
+	Window time.Duration // real length of the timed part
+
+	Requests  uint64        // requests that succeeded and ended inside the window
+	Completed uint64        // requests that succeeded at any time: warm-up, window, and those under way when it closed
+	Failures  Failures      // failures at any time, connecting included; a request that hangs is found after the window
+	Latencies time.Duration // sum over Requests: first byte written to last byte read
+	Connects  time.Duration // sum of the time spent in connecting inside the window
+
+	// Latency holds the latencies of Requests in microseconds.
+	Latency *hdrhistogram.Histogram
+}
+
+// Throughput is successful requests per second of the window.
+func (m Measurement) Throughput() float64 {
+	if m.Window <= 0 {
+		return 0
+	}
+	return float64(m.Requests) / m.Window.Seconds()
+}
+
+// Mean is the mean latency of Requests, exact where the histogram has three digits. It is 0 without requests.
+func (m Measurement) Mean() time.Duration {
+	if m.Requests == 0 {
+		return 0
+	}
+	return m.Latencies / time.Duration(m.Requests)
+}
+
+// Quantile is the latency below which the share q of Requests lies, 0 <= q <= 1, with three significant digits and a
+// resolution of one microsecond. It is 0 without requests.
+func (m Measurement) Quantile(q float64) time.Duration {
+	if m.Latency == nil {
+		return 0
+	}
+	return time.Duration(m.Latency.ValueAtQuantile(100*q)) * time.Microsecond
+}

@@ -1,0 +1,104 @@
+package inject
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// batch is how many latencies a VU collects before it adds them to the histogram. A histogram for each VU would need no
+// lock, but at 140 kB apiece ten thousand VUs would need more than a gigabyte.
+const batch = 256
+
+// tally is what one VU counts for itself.
+type tally struct {
+	total *total
+
+	requests  uint64
+	completed uint64
+	failures  Failures
+	latencies time.Duration
+	connects  time.Duration
+
+	n      int
+	micros [batch]uint32
+}
+
+func (t *tally) succeed(inWindow bool, latency time.Duration) {
+	t.completed++
+	if !inWindow {
+		return
+	}
+	t.requests++
+	t.latencies += latency
+	if t.n == batch {
+		t.spill()
+	}
+	t.micros[t.n] = uint32((latency + time.Microsecond/2) / time.Microsecond)
+	t.n++
+}
+
+func (t *tally) fail(class Class) { t.failures[class]++ }
+
+func (t *tally) connect(inWindow bool, d time.Duration) {
+	if inWindow {
+		t.connects += d
+	}
+}
+
+// spill empties the batch into the histogram.
+func (t *tally) spill() {
+	t.total.mu.Lock()
+	defer t.total.mu.Unlock()
+	for _, us := range t.micros[:t.n] {
+		// Cannot fail: no latency above the timeout gets here, and the histogram reaches that far.
+		_ = t.total.latency.RecordValue(max(int64(us), 1))
+	}
+	t.n = 0
+}
+
+// flush adds all that the VU counted to the total.
+func (t *tally) flush() {
+	t.spill()
+	t.total.mu.Lock()
+	defer t.total.mu.Unlock()
+	t.total.requests += t.requests
+	t.total.completed += t.completed
+	t.total.latencies += t.latencies
+	t.total.connects += t.connects
+	for c, n := range t.failures {
+		t.total.failures[c] += n
+	}
+}
+
+// total is what all VUs of a run counted.
+type total struct {
+	mu        sync.Mutex
+	latency   *hdrhistogram.Histogram
+	requests  uint64
+	completed uint64
+	failures  Failures
+	latencies time.Duration
+	connects  time.Duration
+}
+
+// significant is the number of decimal digits that the histogram keeps of a latency.
+const significant = 3
+
+func newTotal(load Load) *total {
+	return &total{latency: hdrhistogram.New(1, max(load.Timeout.Microseconds()+1, 2), significant)}
+}
+
+func (t *total) measurement(load Load) Measurement {
+	return Measurement{
+		VUs:       load.VUs,
+		Warmup:    load.Warmup,
+		Requests:  t.requests,
+		Completed: t.completed,
+		Failures:  t.failures,
+		Latencies: t.latencies,
+		Connects:  t.connects,
+		Latency:   t.latency,
+	}
+}
