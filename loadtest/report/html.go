@@ -1,0 +1,139 @@
+package report
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/plotutil"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"gonum.org/v1/plot/vg/draw"
+)
+
+//go:embed report.html.tmpl
+var page string
+
+var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+	"number":       number,
+	"milliseconds": milliseconds,
+	"failures":     failures,
+	"microseconds": func(c *CPU, l Level) string {
+		if c == nil || l.Requests == 0 {
+			return ""
+		}
+		return number(float64(c.PerRequest(l.Throughput())) / float64(time.Microsecond))
+	},
+}).Parse(page))
+
+// HTML writes the result as one page with plots, which needs nothing else, no network either.
+func HTML(w io.Writer, r Result) error {
+	data := struct {
+		Result
+		Summary string
+		Plots   []template.HTML
+	}{Result: r, Summary: Summary(r)}
+	if len(r.Levels) > 0 {
+		for _, draw := range []func([]Level) (*plot.Plot, error){plotThroughput, plotLatency} {
+			p, err := draw(r.Levels)
+			if err != nil {
+				return fmt.Errorf("plot: %w", err)
+			}
+			svg, err := render(p)
+			if err != nil {
+				return fmt.Errorf("plot: %w", err)
+			}
+			data.Plots = append(data.Plots, svg)
+		}
+	}
+	var b bytes.Buffer // so that an error leaves no half page
+	if err := pageTemplate.Execute(&b, data); err != nil {
+		return err
+	}
+	_, err := b.WriteTo(w)
+	return err
+}
+
+func plotThroughput(levels []Level) (*plot.Plot, error) {
+	return plotLevels("Throughput", "requests per second", levels, series{"throughput", Level.Throughput})
+}
+
+func plotLatency(levels []Level) (*plot.Plot, error) {
+	at := func(q float64) func(Level) float64 {
+		return func(l Level) float64 { return float64(l.Quantile(q)) / float64(time.Millisecond) }
+	}
+	return plotLevels("Latency", "milliseconds", levels,
+		series{"p99", at(0.99)}, series{"p95", at(0.95)}, series{"p50", at(0.50)})
+}
+
+// series is a value of each level, with its name.
+type series struct {
+	name  string
+	value func(Level) float64
+}
+
+// plotLevels plots values over the number of VUs, which doubles from level to level: a logarithmic axis.
+func plotLevels(title, unit string, levels []Level, all ...series) (*plot.Plot, error) {
+	p := plot.New()
+	p.Title.Text = title
+	p.X.Label.Text = "virtual users"
+	p.Y.Label.Text = unit
+	p.Y.Min = 0
+	p.X.Scale = plot.LogScale{}
+	p.Add(plotter.NewGrid())
+	for i, s := range all {
+		points := make(plotter.XYs, len(levels))
+		for j, l := range levels {
+			points[j] = plotter.XY{X: float64(l.VUs), Y: s.value(l)}
+		}
+		line, dots, err := plotter.NewLinePoints(points)
+		if err != nil {
+			return nil, err
+		}
+		line.Color, dots.Color = plotutil.Color(i), plotutil.Color(i)
+		dots.Shape = draw.CircleGlyph{}
+		p.Add(line, dots)
+		p.Legend.Add(s.name, line, dots)
+	}
+	p.Legend.Top, p.Legend.Left = true, true
+	p.X.Tick.Marker = levelTicks(levels)
+	p.X.Min, p.X.Max = float64(levels[0].VUs), float64(levels[0].VUs)
+	for _, l := range levels {
+		p.X.Min, p.X.Max = min(p.X.Min, float64(l.VUs)), max(p.X.Max, float64(l.VUs))
+	}
+	if p.X.Min == p.X.Max { // one level: an axis needs a length
+		p.X.Max *= 2
+	}
+	return p, nil
+}
+
+// levelTicks marks the VUs of each level.
+type levelTicks []Level
+
+// Ticks implements plot.Ticker.
+func (t levelTicks) Ticks(float64, float64) []plot.Tick {
+	var ticks []plot.Tick
+	for _, l := range t {
+		ticks = append(ticks, plot.Tick{Value: float64(l.VUs), Label: fmt.Sprint(l.VUs)})
+	}
+	return ticks
+}
+
+// render draws a plot as an SVG element. Inside a page an XML declaration would be an error.
+func render(p *plot.Plot) (template.HTML, error) {
+	canvas := vgsvg.New(14*vg.Centimeter, 9*vg.Centimeter)
+	p.Draw(draw.New(canvas))
+	var b strings.Builder
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return "", err
+	}
+	svg := b.String()
+	return template.HTML(svg[strings.Index(svg, "<svg"):]), nil
+}

@@ -1,0 +1,113 @@
+// Package report holds the result of a load experiment and writes it for people and for tools: the original's lines and
+// CSV ([Line], [CSV]), the Go benchmark format ([Bench]), JSON ([JSON]) and a page with plots ([HTML]). Nothing here
+// measures.
+package report
+
+import (
+	"time"
+
+	"rampart/loadtest/capacity"
+	"rampart/loadtest/inject"
+)
+
+// Result is what an experiment found.
+type Result struct {
+	Kind     string // "ramp", or "levels" where each level was asked for
+	Version  string // of rampart
+	Started  time.Time
+	Elapsed  time.Duration
+	Target   string // what was loaded; without password
+	Settings []Setting
+	Machine  Machine // that injected
+	Levels   []Level // in the order in which they ran
+	Stop     Stop    // zero in a result of kind "levels"
+}
+
+// Setting is one setting of the experiment, as the user would set it.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Machine describes a machine.
+type Machine struct {
+	Host string `json:"host"`
+	OS   string `json:"os"`
+	Arch string `json:"arch"`
+	CPU  string `json:"cpu"`  // model; empty: not known
+	CPUs int    `json:"cpus"` // that the injector may use
+}
+
+// Stop says why a ramp ended.
+type Stop struct {
+	Reason capacity.StopReason
+	Detail string // for people: what the reason was found from
+}
+
+// Level is what one injection at a number of VUs measured.
+type Level struct {
+	inject.Measurement
+	Accepted  bool   // by the stop rule; a level that ended the ramp is not
+	Partial   bool   // cut short: its window is shorter than was asked for
+	ServerCPU *CPU   // of the server; nil: could not be known
+	ClientCPU *CPU   // of the injector
+	Doubts    Doubts // reasons not to trust the level
+}
+
+// CPU is processor time that was used while real time passed.
+type CPU struct {
+	Used    time.Duration
+	Elapsed time.Duration
+}
+
+// Cores is how many processors were busy on average.
+func (c CPU) Cores() float64 { return c.Used.Seconds() / c.Elapsed.Seconds() }
+
+// PerRequest is the processor time for one request at a throughput in requests per second.
+func (c CPU) PerRequest(throughput float64) time.Duration {
+	if throughput == 0 {
+		return 0
+	}
+	return time.Duration(c.Cores() / throughput * float64(time.Second))
+}
+
+// Doubt is a reason not to trust a level.
+type Doubt struct {
+	Kind string `json:"kind"` // one word for tools
+	Text string `json:"text"` // a sentence for people
+}
+
+// Doubts are all doubts of a level. The zero value: none.
+type Doubts []Doubt
+
+// Accepted returns the levels that the stop rule accepted.
+func (r Result) Accepted() []Level {
+	var accepted []Level
+	for _, l := range r.Levels {
+		if l.Accepted {
+			accepted = append(accepted, l)
+		}
+	}
+	return accepted
+}
+
+// Capacity returns the accepted level with the highest throughput, and false where there is none.
+func (r Result) Capacity() (Level, bool) {
+	var best Level
+	for _, l := range r.Accepted() {
+		if l.Throughput() > best.Throughput() {
+			best = l
+		}
+	}
+	return best, best.VUs > 0
+}
+
+// Knee returns the VUs of the level from which more VUs gave no significantly higher throughput, and false where the
+// ramp ended for another reason before it got there.
+func (r Result) Knee() (int, bool) {
+	accepted := r.Accepted()
+	if r.Stop.Reason != capacity.Knee || len(accepted) == 0 {
+		return 0, false
+	}
+	return accepted[len(accepted)-1].VUs, true
+}
