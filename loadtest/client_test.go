@@ -1,0 +1,142 @@
+//go:build !load
+
+package loadtest
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+)
+
+// client builds the experiments as the program that they are in the client image, once for all tests.
+var client = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "rampart-client-")
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "test", "-c", "-tags=load", "-o", filepath.Join(dir, "client"), "rampart/loadtest").CombinedOutput()
+	if err != nil {
+		return dir, fmt.Errorf("%w: %s", err, out)
+	}
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, _ := client(); dir != "" {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// fakes are servers that the scripts load, by the variable that holds their address. Each request takes 5 ms, so that
+// throughput doubles with the number of VUs whatever the machine is doing.
+func fakes(cleanup func(func())) map[string]string {
+	var served atomic.Int64
+	serve := func(f http.HandlerFunc) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(5 * time.Millisecond)
+			f(w, r)
+		}))
+		cleanup(server.Close)
+		return server.Listener.Addr().String()
+	}
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	return map[string]string{
+		"GOOD":   serve(func(w http.ResponseWriter, r *http.Request) {}),
+		"BROKEN": serve(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "out of order", 500) }),
+		"TIRED": serve(func(w http.ResponseWriter, r *http.Request) {
+			if served.Add(1) > 20 {
+				http.Error(w, "tired", 503)
+			}
+		}),
+		"CLOSED": closed.Listener.Addr().String(),
+	}
+}
+
+func TestScripts(t *testing.T) {
+	dir, err := client()
+	require.NoError(t, err)
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("..", "testdata", "client"),
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", dir+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("CI", "true") // no progress on the terminal of whoever runs the tests
+			for name, address := range fakes(e.Defer) {
+				e.Setenv(name, address)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// nowhere TEXT: no file below the working directory holds the text.
+			"nowhere": func(ts *testscript.TestScript, neg bool, args []string) {
+				err := filepath.WalkDir(ts.MkAbs("."), func(path string, d fs.DirEntry, err error) error {
+					if err != nil || !d.Type().IsRegular() {
+						return err
+					}
+					b, err := os.ReadFile(path)
+					if err == nil && bytes.Contains(b, []byte(args[0])) {
+						err = fmt.Errorf("%s holds %q", path, args[0])
+					}
+					return err
+				})
+				ts.Check(err)
+			},
+		},
+		RequireExplicitExec: true,
+	})
+}
+
+// TestInterrupt sends what Ctrl-C sends, in the third level.
+func TestInterrupt(t *testing.T) {
+	dir, err := client()
+	require.NoError(t, err)
+	cmd := exec.Command(filepath.Join(dir, "client"), "-test.run", "TestRamp")
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "SERVER="+fakes(t.Cleanup)["GOOD"], "DURATION=500ms", "WARMUP=0s", "CI=true")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var out strings.Builder
+	for buf := make([]byte, 1024); ; {
+		n, err := stdout.Read(buf)
+		out.Write(buf[:n])
+		if err != nil {
+			break
+		}
+		if strings.Contains(string(buf[:n]), "with 2 vus") {
+			time.Sleep(100 * time.Millisecond) // into the third level
+			require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+		}
+	}
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit)
+	require.Equal(t, 130, exit.ExitCode(), "%s%s", out.String(), stderr.String())
+	require.Regexp(t, `stop reason: canceled \(in the level of 4 vus: .*interrupt`, stderr.String())
+	require.Regexp(t, `(?s)^(Injecting [^\n]*\n){3}--- FAIL.*FAIL\n\nvus,rps,resp_time,req_failed\n1,[^\n]*\n2,[^\n]*\n$`, out.String())
+
+	csv, err := os.ReadFile(filepath.Join(cmd.Dir, "results", "latest", "ramp.csv"))
+	require.NoError(t, err)
+	require.Equal(t, 3, bytes.Count(csv, []byte("\n")), "%s", csv)
+	doc, err := os.ReadFile(filepath.Join(cmd.Dir, "results", "latest", "result.json"))
+	require.NoError(t, err)
+	require.Contains(t, string(doc), `"partial": true`)
+	require.Contains(t, string(doc), `"reason": "canceled"`)
+}

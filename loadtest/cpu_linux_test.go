@@ -1,0 +1,103 @@
+//go:build !load
+
+package loadtest
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseStat(t *testing.T) {
+	p, err := parseStat([]byte("4242 (a ) b (c) S 17 4242 17 0 -1 4194560 100 200 0 0 11 22 33 44 20 0 1 0 55 66 77\n"))
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(process{pid: 4242, parent: 17, name: "a ) b (c", reaped: 770 * time.Millisecond}, p,
+		cmp.AllowUnexported(process{})))
+	for _, line := range []string{"", "1", "1 (a", "1 (a) S 1", "x (a) S 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"} {
+		_, err := parseStat([]byte(line))
+		require.Error(t, err, line)
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add([]byte("1 (init) S 0 1 1 0 -1 4194560 100 200 0 0 11 22 33 44 20 0 1 0 55 66 77"))
+	f.Add([]byte(") ("))
+	f.Fuzz(func(t *testing.T, line []byte) { _, _ = parseStat(line) })
+}
+
+func TestTree(t *testing.T) {
+	all := []process{{pid: 1}, {pid: 2, parent: 1}, {pid: 3, parent: 2}, {pid: 4, parent: 3}, {pid: 5, parent: 1}}
+	pids := func(roots ...int) []int {
+		var got []int
+		for _, p := range tree(all, roots) {
+			got = append(got, p.pid)
+		}
+		return got
+	}
+	require.Equal(t, []int{2, 3, 4}, pids(2))
+	require.Equal(t, []int{2, 3, 4}, pids(2, 3), "a root below another root counts once")
+	require.Equal(t, []int{4, 5}, pids(5, 4))
+	require.Empty(t, pids(9))
+}
+
+func TestParseKernelAddr(t *testing.T) {
+	for in, want := range map[string]string{
+		"0100007F:1F90":                         "127.0.0.1:8080",
+		"00000000:0050":                         "0.0.0.0:80",
+		"00000000000000000000000001000000:1F90": "[::1]:8080",
+		"0000000000000000FFFF00000100007F:1F90": "127.0.0.1:8080",
+	} {
+		got, ok := parseKernelAddr(in)
+		require.True(t, ok)
+		require.Equal(t, netip.MustParseAddrPort(want), got)
+	}
+	for _, in := range []string{"", "0100007F", "01:50", "0100007F:xyz", "0100007F:12345"} {
+		_, ok := parseKernelAddr(in)
+		require.False(t, ok, in)
+	}
+}
+
+// TestListenerCPU finds this process by the address on which it listens, and meters what it burns.
+func TestListenerCPU(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	meter := listenerCPU(server.Listener.Addr().String())
+	require.NotNil(t, meter)
+	before, err := meter()
+	require.NoError(t, err)
+	for begun := time.Now(); time.Since(begun) < 30*time.Millisecond; { // burn some
+	}
+	after, err := meter()
+	require.NoError(t, err)
+	require.Greater(t, after, before)
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l.Close()
+	require.Nil(t, listenerCPU(l.Addr().String()), "nobody listens")
+	require.Nil(t, listenerCPU("192.0.2.1:80"), "another machine")
+}
+
+func TestTreeCPUCountsTheDead(t *testing.T) {
+	child := exec.Command("sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done")
+	meter := treeCPU(os.Getpid())
+	before, err := meter()
+	require.NoError(t, err)
+	require.NoError(t, child.Run())
+	after, err := meter()
+	require.NoError(t, err)
+	spent := child.ProcessState.UserTime() + child.ProcessState.SystemTime()
+	require.Greater(t, spent, 3*tick)
+	require.GreaterOrEqual(t, after-before, spent-2*tick)
+
+	_, err = treeCPU(1 << 30)()
+	require.ErrorContains(t, err, "has ended")
+}

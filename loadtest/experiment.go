@@ -1,0 +1,110 @@
+// Package loadtest runs load experiments on a server as ordinary Go tests.
+//
+// A [Ramp] finds how much a server can give: it injects at 1, 2, 4, 8… virtual users until throughput grows no more, and
+// its [Result] holds every level with its latencies, failures and doubts. An [Experiment] measures single levels. Both
+// load whatever is an [inject.Target]: [HTTP] makes one of a URL, [Func] of any function.
+//
+//	target, err := loadtest.HTTP("http://127.0.0.1:8080/search?q=go")
+//	…
+//	result, err := loadtest.Ramp{Experiment: loadtest.Experiment{Target: target, Window: 5 * time.Second}}.Run(t.Context())
+//	…
+//	best, ok := result.Capacity()
+//
+// The experiments of this repository are in the files *_load_test.go: go test -tags=load ./loadtest. They read their
+// settings from the environment ([SettingsFromEnv]) and keep their results in files ([Files]).
+//
+// A failed request is data and in the result; an error says that the experiment could not be run; a doubt says that a
+// level was measured but should not be trusted.
+package loadtest
+
+import (
+	"context"
+	"net/url"
+	"runtime"
+	"time"
+
+	"rampart/loadtest/inject"
+	"rampart/loadtest/report"
+)
+
+// What an Experiment and a Ramp do where they are not told otherwise. The values are those of the original.
+const (
+	DefaultWindow  = 30 * time.Second
+	DefaultTimeout = 60 * time.Second
+	DefaultMaxVUs  = 4096
+)
+
+// Level is what one injection at a number of virtual users measured.
+type Level = report.Level
+
+// Result is what an experiment found.
+type Result = report.Result
+
+// HTTP returns a target that sends GET requests to rawURL over one persistent connection for each virtual user. Each
+// request may take [DefaultTimeout].
+func HTTP(rawURL string) (inject.Target, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	return inject.NewHTTP(inject.HTTPConfig{URL: u, Timeout: DefaultTimeout})
+}
+
+// Func returns a target whose request is a call of do, which must return when its context is done. Each call may take
+// [DefaultTimeout]. An error is a failed request; return an [*inject.Failure] to choose its class.
+func Func(do func(context.Context) error) inject.Target { return inject.Func(DefaultTimeout, do) }
+
+// Experiment is what all levels of an experiment have in common. Only Target has to be set.
+type Experiment struct {
+	Target  inject.Target
+	Window  time.Duration // timed part of each level; 0: DefaultWindow
+	Warmup  time.Duration // untimed lead-in of each level; 0: none
+	Timeout time.Duration // a request that takes longer is a failure; 0: DefaultTimeout
+
+	// ServerCPU returns the processor time that the server has used so far. Nil: it cannot be known.
+	ServerCPU CPUMeter
+	// Progress, if not nil, is told about each level.
+	Progress Progress
+}
+
+// Progress shows a person what an experiment is doing.
+type Progress interface {
+	// Begin says that a level begins, which will take about d.
+	Begin(vus int, d time.Duration)
+	// End says that it has ended.
+	End()
+}
+
+func (e Experiment) withDefaults() Experiment {
+	if e.Window == 0 {
+		e.Window = DefaultWindow
+	}
+	if e.Timeout == 0 {
+		e.Timeout = DefaultTimeout
+	}
+	return e
+}
+
+// duration is how long a level takes, apart from connecting and the last requests.
+func (e Experiment) duration() time.Duration { return e.Warmup + e.Window }
+
+// Level injects with a number of virtual users and returns what it measured. When ctx ends it early, the error wraps the
+// cause of ctx, and the level holds what was measured until then.
+func (e Experiment) Level(ctx context.Context, vus int) (Level, error) {
+	e = e.withDefaults()
+	if e.Progress != nil {
+		e.Progress.Begin(vus, e.duration())
+		defer e.Progress.End()
+	}
+	client, server := usage{meter: ownCPU}, usage{meter: e.ServerCPU}
+	m, err := inject.Run(ctx, e.Target, inject.Load{
+		VUs:     vus,
+		Warmup:  e.Warmup,
+		Window:  e.Window,
+		Timeout: e.Timeout,
+		OnEdge:  func() { client.edge(); server.edge() },
+	})
+	level := Level{Measurement: m, Partial: err != nil, ClientCPU: client.spent, ServerCPU: server.spent}
+	level.Doubts = doubts(level, runtime.GOMAXPROCS(0))
+	return level, err
+}

@@ -1,0 +1,179 @@
+//go:build load
+
+package loadtest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"rampart/loadtest/inject"
+	"rampart/loadtest/report"
+)
+
+// lab is what the experiments of this package share.
+var lab struct {
+	ctx      context.Context // done at Ctrl-C
+	settings Settings
+	terminal *Terminal
+	target   string  // what is loaded, as it may be shown
+	ramp     *Result // of TestRamp
+	levels   Result  // of BenchmarkLevel
+}
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run runs the experiments and returns the exit code: 2 for bad settings, 130 after Ctrl-C as a shell has it, else that
+// of package testing.
+func run(m *testing.M) int {
+	flag.Parse()
+	settings, err := SettingsFromEnv(os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	context.AfterFunc(ctx, cancel) // a second Ctrl-C ends the process at once
+	lab.ctx, lab.settings = ctx, settings
+	lab.terminal = OpenTerminal()
+	defer lab.terminal.Close()
+
+	// A level is one window however long it takes; package testing would repeat one that is shorter than -benchtime.
+	must(flag.Set("test.benchtime", "1x"))
+	if flag.Lookup("test.bench").Value.String() != "" {
+		// Here and not in a benchmark, whose name stands at the beginning of the line already.
+		must(report.Units(os.Stdout))
+	}
+	code := m.Run()
+	if err := ownServer.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	if lab.ramp != nil && !underGoTest() {
+		// The table ends the output, after package testing's own PASS, because PerfKitBenchmarker reads the last line.
+		must(printCSV(*lab.ramp))
+	}
+	if ctx.Err() != nil {
+		return 130
+	}
+	return code
+}
+
+// must reports what can only fail if this program is wrong or its output is gone.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// underGoTest reports whether the go command runs this, which then has the last word on standard output.
+func underGoTest() bool {
+	f := flag.Lookup("test.paniconexit0")
+	return f != nil && f.Value.String() == "true"
+}
+
+func printCSV(r Result) error {
+	if _, err := fmt.Println(); err != nil {
+		return err
+	}
+	return report.CSV(os.Stdout, r)
+}
+
+// experiment returns the experiment that the settings ask for, on a server that answers.
+func experiment(tb testing.TB) Experiment {
+	tb.Helper()
+	settings := lab.settings
+	var own CPUMeter
+	if settings.Server == nil {
+		server, err := ownServer.start()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		settings.Server = settings.Workload(server.Addr)
+		own = server.CPU
+	}
+	e, err := settings.Experiment(lab.ctx, own)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if lab.terminal != nil {
+		e.Progress = lab.terminal
+	}
+	lab.target = inject.Display(settings.Server)
+	return e
+}
+
+// ownServer is the bundled server, built and started when the first experiment needs it.
+var ownServer bundled
+
+type bundled struct {
+	once   sync.Once
+	dir    string
+	server *Server
+	err    error
+}
+
+func (b *bundled) start() (*Server, error) {
+	b.once.Do(func() {
+		lab.terminal.Say("building ./server")
+		defer lab.terminal.End()
+		if b.dir, b.err = os.MkdirTemp("", "rampart-server-"); b.err != nil {
+			return
+		}
+		var path string
+		if path, b.err = BuildServer(lab.ctx, b.dir); b.err == nil {
+			b.server, b.err = StartServer(lab.ctx, path, "-addr", "127.0.0.1:0")
+		}
+	})
+	return b.server, b.err
+}
+
+func (b *bundled) stop() error {
+	defer os.RemoveAll(b.dir)
+	if b.server == nil {
+		return nil
+	}
+	return b.server.Stop()
+}
+
+// keeper writes the files of a result that grows.
+type keeper struct {
+	*Files
+}
+
+// newKeeper makes the folder, before there is any load: one that cannot be made should not cost a measurement.
+func newKeeper(tb testing.TB) keeper {
+	tb.Helper()
+	files, err := NewFiles(lab.settings.Results, time.Now())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keeper{files}
+}
+
+// keep writes the files anew.
+func (k keeper) keep(tb testing.TB, r Result) {
+	tb.Helper()
+	r.Settings = lab.settings.List()
+	r.Target = lab.target
+	if err := k.Write(r); err != nil {
+		tb.Error(err) // the experiment goes on: its output still has it all
+	}
+}
+
+// finishing is the time that a test leaves between its own deadline and that of -timeout, to stop the server and to
+// write what was measured.
+const finishing = 3 * time.Second
+
+// deadline returns when an experiment in t has to end.
+func deadline(t *testing.T) (time.Time, bool) {
+	at, ok := t.Deadline()
+	return at.Add(-finishing), ok
+}

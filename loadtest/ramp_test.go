@@ -1,0 +1,187 @@
+//go:build !load
+
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rampart/loadtest/capacity"
+	"rampart/loadtest/inject"
+)
+
+// slots is a server that serves so many requests at a time, each for the same time. In a bubble of synctest its capacity
+// is known exactly: slots / service.
+func slots(n int, service time.Duration) func(context.Context) error {
+	free := make(chan struct{}, n)
+	return func(ctx context.Context) error {
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-free }()
+		time.Sleep(service)
+		return nil
+	}
+}
+
+func TestRampFindsCapacityAndKnee(t *testing.T) {
+	for _, tt := range []struct {
+		slots    int
+		service  time.Duration
+		capacity float64
+		knee     int
+		levels   int
+	}{
+		{1, 10 * time.Millisecond, 100, 1, 2},
+		{2, 10 * time.Millisecond, 200, 2, 3},
+		{4, 10 * time.Millisecond, 400, 4, 4},
+		{5, 10 * time.Millisecond, 500, 8, 5}, // 4 VUs leave a slot idle, 8 do not
+		{64, 50 * time.Millisecond, 1280, 64, 8},
+	} {
+		t.Run(fmt.Sprintf("slots=%d", tt.slots), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begun := time.Now()
+				result, err := Ramp{Experiment: Experiment{
+					Target: Func(slots(tt.slots, tt.service)),
+					Window: 30 * time.Second,
+					Warmup: 2 * time.Second,
+				}}.Run(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, capacity.Knee, result.Stop.Reason)
+				require.Len(t, result.Levels, tt.levels)
+
+				best, ok := result.Capacity()
+				require.True(t, ok)
+				require.Equal(t, tt.capacity, best.Throughput())
+				knee, ok := result.Knee()
+				require.True(t, ok)
+				require.Equal(t, tt.knee, knee)
+
+				for _, l := range result.Levels {
+					require.Empty(t, l.Doubts)
+					require.Zero(t, l.Failures.Total())
+					want := tt.service * time.Duration(max(l.VUs, tt.slots)) / time.Duration(tt.slots)
+					if l.VUs <= tt.slots || l.VUs%tt.slots == 0 {
+						require.Equal(t, want, l.Mean())
+						require.InEpsilon(t, want, l.Quantile(0.95), 1e-3)
+					}
+				}
+				perLevel := 32*time.Second + 16*tt.service // what is under way when the window closes may finish
+				require.LessOrEqual(t, time.Since(begun), time.Duration(tt.levels)*perLevel)
+			})
+		})
+	}
+}
+
+func TestRampStops(t *testing.T) {
+	ten := 10 * time.Millisecond
+	t.Run("at MaxVUs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			result, err := Ramp{Experiment: Experiment{Target: Func(slots(100, ten))}, MaxVUs: 6}.Run(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, capacity.MaxVUs, result.Stop.Reason)
+			require.Len(t, result.Accepted(), 3)
+			_, ok := result.Knee()
+			require.False(t, ok, "the knee was not reached")
+		})
+	})
+	t.Run("at failures", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			serve := slots(100, ten)
+			busy := make(chan struct{}, 3)
+			result, err := Ramp{Experiment: Experiment{Target: Func(func(ctx context.Context) error {
+				select {
+				case busy <- struct{}{}:
+					defer func() { <-busy }()
+					return serve(ctx)
+				default:
+					time.Sleep(ten)
+					return errors.New("busy")
+				}
+			})}}.Run(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, capacity.Failures, result.Stop.Reason)
+			require.Len(t, result.Levels, 3)
+			require.Len(t, result.Accepted(), 2)
+			require.Equal(t, map[string]uint64{"body": 3000}, result.Levels[2].Failures.ByName(), "one VU of four for 30 s")
+		})
+	})
+	t.Run("when a request hangs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			result, err := Ramp{Experiment: Experiment{Window: time.Second, Target: Func(func(ctx context.Context) error {
+				<-ctx.Done()
+				return ctx.Err()
+			})}}.Run(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, capacity.Failures, result.Stop.Reason)
+			require.Equal(t, map[string]uint64{"timeout": 1}, result.Levels[0].Failures.ByName())
+		})
+	})
+	t.Run("before a level for which there is no time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+			defer cancel()
+			result, err := Ramp{Experiment: Experiment{Target: Func(slots(100, ten))}}.Run(ctx)
+			require.NoError(t, err)
+			require.Equal(t, capacity.Deadline, result.Stop.Reason)
+			require.Len(t, result.Accepted(), 3)
+			require.NoError(t, ctx.Err(), "found out before, not at the deadline")
+		})
+	})
+	t.Run("when canceled, with what was measured", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(75*time.Second+ten/2, func() { cancel(errors.New("interrupt")) })
+			var reported int
+			result, err := Ramp{
+				Experiment: Experiment{Target: Func(slots(100, ten))},
+				OnLevel:    func(r Result) { reported = len(r.Levels) },
+			}.Run(ctx)
+			require.NoError(t, err)
+			require.Equal(t, capacity.Canceled, result.Stop.Reason)
+			require.Contains(t, result.Stop.Detail, "interrupt")
+			require.Len(t, result.Accepted(), 2)
+			require.Equal(t, 3, reported)
+			partial := result.Levels[2]
+			require.True(t, partial.Partial)
+			require.InEpsilon(t, 15*time.Second, partial.Window, 0.001)
+			require.InEpsilon(t, 400, partial.Throughput(), 0.001)
+			require.Zero(t, partial.Failures.Total(), "what an interrupt breaks is no failure")
+		})
+	})
+}
+
+func TestRampRefuses(t *testing.T) {
+	_, err := Ramp{MaxVUs: -1}.Run(t.Context())
+	require.ErrorContains(t, err, "at least 1")
+	_, err = Ramp{Experiment: Experiment{Window: -time.Second, Target: Func(slots(1, 1))}}.Run(t.Context())
+	require.ErrorContains(t, err, "longer than 0")
+}
+
+func TestBudget(t *testing.T) {
+	e := Experiment{Window: 30 * time.Second, Warmup: 2 * time.Second}
+	require.Equal(t, 13*32*time.Second, Ramp{Experiment: e}.Budget(), "1 to 4096")
+	require.Equal(t, 32*time.Second, Ramp{Experiment: e, MaxVUs: 1}.Budget())
+	require.Equal(t, 3*32*time.Second, Ramp{Experiment: e, MaxVUs: 7}.Budget())
+	require.Equal(t, 4*32*time.Second, Ramp{Experiment: e, MaxVUs: 8}.Budget())
+}
+
+func TestFuncFailureClass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		level, err := Experiment{Window: time.Second, Target: Func(func(context.Context) error {
+			time.Sleep(100 * time.Millisecond)
+			return &inject.Failure{Class: inject.Status, Err: errors.New("teapot")}
+		})}.Level(t.Context(), 2)
+		require.NoError(t, err)
+		require.Equal(t, map[string]uint64{"status": 20}, level.Failures.ByName())
+		require.Zero(t, level.Requests)
+	})
+}

@@ -1,0 +1,242 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rampart/loadtest/inject"
+	"rampart/loadtest/report"
+)
+
+// Settings are what a user sets in the environment. README.md has the table of variables.
+type Settings struct {
+	Server         *url.URL      // SERVER; nil: build and start the bundled server
+	Iterations     uint64        // ITERATIONS
+	Duration       time.Duration // DURATION: the window of each level
+	Warmup         time.Duration // WARMUP
+	VUs            []int         // VUS: the levels of BenchmarkLevel
+	MaxVUs         int           // MAX_VUS
+	RequestTimeout time.Duration // REQUEST_TIMEOUT
+	KeepAlive      bool          // KEEPALIVE
+	Results        string        // RESULTS: the folder for result files
+}
+
+// Bounds of settings, which stop a slip of the finger and not a purpose.
+const (
+	maxDuration   = 24 * time.Hour
+	maxVUs        = 1 << 20
+	maxIterations = 1 << 62
+)
+
+// SettingsFromEnv reads the settings with getenv, which is [os.Getenv] but in tests. A variable that is empty counts as
+// unset. The error names every variable whose value is no good, the value, and what would be right.
+func SettingsFromEnv(getenv func(string) string) (Settings, error) {
+	var errs []error
+	// set parses a variable, or its default where it is unset.
+	set := func(name, value string, parse func(string) error) {
+		if v := getenv(name); v != "" {
+			value = v
+		}
+		if err := parse(value); err != nil {
+			errs = append(errs, fmt.Errorf("%s=%q: %w", name, hidePassword(value), err))
+		}
+	}
+	var s Settings
+	set("ITERATIONS", "60000", into(&s.Iterations, parseIterations))
+	set("DURATION", DefaultWindow.String(), into(&s.Duration, parsePositiveDuration))
+	set("WARMUP", defaultWarmup(s.Duration).String(), into(&s.Warmup, parseDuration))
+	set("VUS", "1,2,4,8,16,32", into(&s.VUs, parseVUs))
+	set("MAX_VUS", strconv.Itoa(DefaultMaxVUs), into(&s.MaxVUs, parseVU))
+	set("REQUEST_TIMEOUT", DefaultTimeout.String(), into(&s.RequestTimeout, parsePositiveDuration))
+	set("KEEPALIVE", "on", into(&s.KeepAlive, parseSwitch))
+	set("RESULTS", "results", into(&s.Results, parsePath))
+	set("STOP", "classic", parseOnly("classic"))
+	set("ENGINE", "builtin", parseOnly("builtin"))
+	if server := getenv("SERVER"); server != "" {
+		set("SERVER", server, into(&s.Server, func(v string) (*url.URL, error) { return parseServer(v, s.Iterations) }))
+	}
+	return s, errors.Join(errs...)
+}
+
+// defaultWarmup is a tenth of the window, at most 2 s.
+func defaultWarmup(window time.Duration) time.Duration { return min(window/10, 2*time.Second) }
+
+// List returns the settings as the user would set them, without the server, which may hold a password.
+func (s Settings) List() []report.Setting {
+	keepAlive := "on"
+	if !s.KeepAlive {
+		keepAlive = "off"
+	}
+	return []report.Setting{
+		{Name: "DURATION", Value: s.Duration.String()},
+		{Name: "WARMUP", Value: s.Warmup.String()},
+		{Name: "REQUEST_TIMEOUT", Value: s.RequestTimeout.String()},
+		{Name: "KEEPALIVE", Value: keepAlive},
+		{Name: "STOP", Value: "classic"},
+		{Name: "ENGINE", Value: "builtin"},
+	}
+}
+
+// into makes a parser that stores what parse returns.
+func into[T any](to *T, parse func(string) (T, error)) func(string) error {
+	return func(s string) error {
+		v, err := parse(s)
+		if err == nil {
+			*to = v
+		}
+		return err
+	}
+}
+
+func parseIterations(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n > maxIterations {
+		return 0, errors.New("want a whole number of iterations, 0 or more, such as 60000")
+	}
+	return n, nil
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 || d > maxDuration {
+		return 0, errors.New("want a duration with a unit, up to 24h, such as 30s, 1m30s or 500ms")
+	}
+	return d, nil
+}
+
+func parsePositiveDuration(s string) (time.Duration, error) {
+	d, err := parseDuration(s)
+	if err != nil {
+		return 0, err
+	}
+	// Below a millisecond the timers of the machine decide, and not the server.
+	if d < time.Millisecond {
+		return 0, errors.New("want a duration of at least 1ms, such as 30s, 1m30s or 500ms")
+	}
+	return d, nil
+}
+
+func parseVU(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxVUs || s[0] == '+' {
+		return 0, fmt.Errorf("want a whole number of virtual users from 1 to %d", maxVUs)
+	}
+	return n, nil
+}
+
+func parseVUs(s string) ([]int, error) {
+	var levels []int
+	for part := range strings.SplitSeq(s, ",") {
+		n, err := parseVU(strings.TrimSpace(part))
+		if err != nil || slices.Contains(levels, n) {
+			return nil, fmt.Errorf("want different numbers of virtual users from 1 to %d with commas between, such as 1,2,4,8",
+				maxVUs)
+		}
+		levels = append(levels, n)
+	}
+	return levels, nil
+}
+
+func parseSwitch(s string) (bool, error) {
+	switch strings.ToLower(s) {
+	case "on", "true", "yes", "1":
+		return true, nil
+	case "off", "false", "no", "0":
+		return false, nil
+	}
+	return false, errors.New("want on or off")
+}
+
+func parsePath(s string) (string, error) {
+	if strings.ContainsRune(s, 0) {
+		return "", errors.New("want the path of a folder")
+	}
+	return filepath.Clean(s), nil
+}
+
+func parseOnly(want string) func(string) error {
+	return func(s string) error {
+		if s != want {
+			return fmt.Errorf("want %s, which is all that this version has", want)
+		}
+		return nil
+	}
+}
+
+// workload is the query that asks the bundled server for so many iterations.
+func workload(iterations uint64) string { return fmt.Sprintf("it1=%d&it2=1", iterations) }
+
+// Workload returns the URL of the workload on a bundled server that listens at address, host:port.
+func (s Settings) Workload(address string) *url.URL {
+	return &url.URL{Scheme: "http", Host: address, Path: "/", RawQuery: workload(s.Iterations)}
+}
+
+// durations returns an experiment without a target.
+func (s Settings) durations() Experiment {
+	return Experiment{Window: s.Duration, Warmup: s.Warmup, Timeout: s.RequestTimeout}
+}
+
+// Experiment returns the experiment that the settings ask for, after one request to Server, which must be set, has shown
+// that it answers. cpu meters the processor time of the server; nil: find out how.
+func (s Settings) Experiment(ctx context.Context, cpu CPUMeter) (Experiment, error) {
+	e := s.durations()
+	target, err := inject.NewHTTP(inject.HTTPConfig{URL: s.Server, Timeout: s.RequestTimeout, NoKeepAlive: !s.KeepAlive})
+	if err != nil {
+		return e, err
+	}
+	if err := target.Probe(ctx); err != nil {
+		return e, fmt.Errorf("%s does not serve: %w; start it there, or set SERVER to one that answers 2xx",
+			inject.Display(s.Server), err)
+	}
+	if cpu == nil {
+		cpu = serverCPU(ctx, s.Server, target.Address())
+	}
+	e.Target, e.ServerCPU = target, cpu
+	return e, nil
+}
+
+var errServer = errors.New("want host, host:port, or a URL that begins with http:// or https://")
+
+// parseServer reads the address of a server. One without path and query gets those of the workload.
+func parseServer(s string, iterations uint64) (*url.URL, error) {
+	if !strings.Contains(s, "://") {
+		s = "http://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Fragment != "" || u.Opaque != "" {
+		return nil, errServer
+	}
+	u.Scheme = strings.ToLower(u.Scheme)
+	if u.Path == "" && u.RawQuery == "" {
+		u.Path, u.RawQuery = "/", workload(iterations)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("port %s: want 1 to 65535", port)
+		}
+	}
+	if _, err := inject.NewHTTP(inject.HTTPConfig{URL: u}); err != nil {
+		return nil, errServer
+	}
+	return u, nil
+}
+
+// hidePassword masks everything between the scheme and the last @ of a value that may be a URL, however broken.
+func hidePassword(s string) string {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return s
+	}
+	from := strings.Index(s, "://")
+	if from < 0 || from > at {
+		return "xxxxx" + s[at:]
+	}
+	return s[:from+len("://")] + "xxxxx" + s[at:]
+}
