@@ -4,6 +4,7 @@ package loadtest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -36,11 +37,23 @@ var client = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if command := os.Getenv(orphanEnv); command != "" {
+		server, err := StartServer(context.Background(), "sh", "-c", "echo listening on 127.0.0.1:1 >&2; exec "+command)
+		must(err)
+		fmt.Println(server.pid)
+		must(syscall.Kill(os.Getpid(), syscall.SIGKILL))
+	}
 	code := m.Run()
 	if dir, _ := client(); dir != "" {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }
 
 // fakes are servers that the scripts load, by the variable that holds their address. Each request takes 5 ms, so that

@@ -1,0 +1,167 @@
+//go:build !load
+
+package loadtest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+)
+
+// TestRealServer ramps the bundled server, which must have counted exactly what the ramp completed.
+func TestRealServer(t *testing.T) {
+	path, err := BuildServer(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	server, err := StartServer(t.Context(), path, "-addr", "127.0.0.1:0")
+	require.NoError(t, err)
+	s, err := SettingsFromEnv(env("SERVER="+server.Addr, "ITERATIONS=10000", "DURATION=200ms", "MAX_VUS=16"))
+	require.NoError(t, err)
+	e, err := s.Experiment(t.Context(), server.CPU)
+	require.NoError(t, err)
+	result, err := Ramp{Experiment: e, MaxVUs: s.MaxVUs}.Run(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, result.Accepted())
+
+	completed := uint64(1) // the request that showed that the server answers
+	for _, l := range result.Levels {
+		require.Zero(t, l.Failures.Total())
+		require.Empty(t, l.Doubts)
+		require.NotNil(t, l.ServerCPU)
+		require.Positive(t, l.ServerCPU.Used)
+		completed += l.Completed
+	}
+	require.Equal(t, map[string]uint64{"200": completed}, requestsByCode(t, server.Addr))
+
+	// Its metrics tell the same processor time as its processes.
+	page, err := url.Parse("http://" + server.Addr)
+	require.NoError(t, err)
+	told, err := metricsCPU(t.Context(), page)()
+	require.NoError(t, err)
+	metered, err := server.CPU()
+	require.NoError(t, err)
+	require.Less(t, told, metered, "the master's is only in the latter")
+	require.InEpsilon(t, metered, told, 0.2)
+
+	require.NoError(t, server.Stop())
+	require.ErrorContains(t, server.Stop(), "had ended before")
+}
+
+// requestsByWorker asks /admin/status.
+func requestsByWorker(t *testing.T, address string) map[int]uint64 {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+address+"/admin/status", nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+os.Getenv("SECRET_KEY"))
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	var status struct {
+		Workers []struct {
+			Slot     int
+			Requests uint64
+		}
+	}
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&status))
+	counts := make(map[int]uint64)
+	for _, w := range status.Workers {
+		counts[w.Slot] = w.Requests
+	}
+	return counts
+}
+
+func requestsByCode(t *testing.T, address string) map[string]uint64 {
+	t.Helper()
+	resp, err := http.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	require.NoError(t, err)
+	counts := make(map[string]uint64)
+	for _, m := range families["http_requests_total"].GetMetric() {
+		counts[m.GetLabel()[0].GetValue()] += uint64(m.GetCounter().GetValue())
+	}
+	return counts
+}
+
+// TestVUsSpreadOverWorkers starts the server afresh and finds each VU on a worker of its own, as long as there are enough.
+func TestVUsSpreadOverWorkers(t *testing.T) {
+	path, err := BuildServer(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	for range 3 {
+		t.Setenv("SECRET_KEY", "spread")
+		server, err := StartServer(t.Context(), path, "-addr", "127.0.0.1:0", "-workers", "5")
+		require.NoError(t, err)
+		s, err := SettingsFromEnv(env("SERVER="+server.Addr, "ITERATIONS=10000", "DURATION=50ms"))
+		require.NoError(t, err)
+		for _, vus := range []int{1, 2, 4, 5} {
+			e, err := s.Experiment(t.Context(), server.CPU)
+			require.NoError(t, err)
+			before := requestsByWorker(t, server.Addr)
+			_, err = e.Level(t.Context(), vus)
+			require.NoError(t, err)
+			busy := 0
+			for slot, n := range requestsByWorker(t, server.Addr) {
+				if n-before[slot] > 5 {
+					busy++
+				}
+			}
+			require.Equal(t, vus, busy)
+		}
+		require.NoError(t, server.Stop())
+	}
+}
+
+func TestStartServerThatDoesNot(t *testing.T) {
+	_, err := StartServer(t.Context(), "/nonexistent/server")
+	require.ErrorContains(t, err, "no such file")
+
+	_, err = StartServer(t.Context(), "sh", "-c", "echo no database >&2; exit 3")
+	require.ErrorContains(t, err, "it ended before it served")
+	require.ErrorContains(t, err, "no database")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	_, err = StartServer(ctx, "sleep", "60")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(begun), 10*time.Second)
+}
+
+func TestStopServerThatFails(t *testing.T) {
+	server, err := StartServer(t.Context(), "sh", "-c", "trap 'echo disk full >&2; exit 4' TERM; echo listening on 127.0.0.1:1 >&2; while :; do sleep 0.01; done")
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:1", server.Addr)
+	err = server.Stop()
+	require.ErrorContains(t, err, "did not stop properly: exit status 4")
+	require.ErrorContains(t, err, "disk full")
+}
+
+// orphanEnv makes this test binary start a server and be killed: it holds the path of the server.
+const orphanEnv = "RAMPART_TEST_ORPHAN"
+
+// TestServerEndsWithItsParent kills a process that started a server.
+func TestServerEndsWithItsParent(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), orphanEnv+"=sleep 60")
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal())
+	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 5*time.Second, time.Millisecond)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// config is what flags and environment say.
+type config struct {
+	addr                           string
+	workers                        int
+	grace, timeout                 time.Duration
+	maxRequests, maxRequestsJitter int
+	secret                         string
+	version                        bool
+}
+
+const usage = `Usage: server [flags]
+
+Serves a workload of known cost: GET /?it1=A&it2=B runs A times B iterations.
+Also /healthz, /metrics (Prometheus, over all workers) and, with SECRET_KEY, /admin/status and /admin/pprof/.
+
+Every flag has an environment variable; the flag beats the variable.
+
+`
+
+const usageEnd = `
+  SECRET_KEY (environment only)
+    	bearer token of /admin; without it everything there answers 404
+
+Signals: TERM lets requests finish, for as long as -grace; INT and QUIT stop at once.
+Exit codes: 0 stopped, 1 error, 2 wrong flag or variable, 3 no worker became ready.
+`
+
+// parseConfig reads flags, and variables where a flag is not given. A variable that is empty counts as unset. The error
+// names the flag or variable, its value and what would be right.
+func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (config, error) {
+	c := config{secret: getenv("SECRET_KEY")}
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // the caller prints the error; the package would add the whole help to it
+	var errs []error
+	variables := make(map[string]error) // of each flag, where the value is no good
+	define := func(name, variable, value, help string, parse func(string) error) {
+		if err := parse(value); err != nil {
+			panic(fmt.Sprintf("default of -%s: %v", name, err))
+		}
+		shown := fmt.Sprintf("%s (environment %s, default %s)", help, variable, value)
+		if v := getenv(variable); v != "" {
+			if err := parse(v); err != nil {
+				variables[name] = fmt.Errorf("%s=%q: %w", variable, v, err)
+			}
+		}
+		flags.Func(name, shown, parse)
+	}
+	define("addr", "BIND", "127.0.0.1:8080", "listen on `host:port`; port 0 picks one", into(&c.addr, parseAddr))
+	define("workers", "WEB_CONCURRENCY", strconv.Itoa(defaultWorkers()),
+		"`number` of worker processes, by default 2 × CPUs + 1; 0: none, serve in this process", into(&c.workers, parseWorkers))
+	define("grace", "GRACEFUL_TIMEOUT", "30s", "how `long` a stopping worker may finish what it has", into(&c.grace, parseSeconds))
+	define("timeout", "TIMEOUT", "30s", "a request older than this `duration` gets its worker replaced; 0: off",
+		into(&c.timeout, parseSeconds))
+	define("max-requests", "MAX_REQUESTS", "0", "replace a worker after this `number` of requests; 0: never",
+		into(&c.maxRequests, parseCount))
+	define("max-requests-jitter", "MAX_REQUESTS_JITTER", "0", "and up to this `number` more, by chance",
+		into(&c.maxRequestsJitter, parseCount))
+	flags.BoolVar(&c.version, "version", false, "print the version and exit")
+
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stderr, usage)
+		flags.SetOutput(stderr)
+		flags.PrintDefaults()
+		fmt.Fprint(stderr, usageEnd)
+		return c, err
+	case err != nil:
+		// Flags behind this one are not read, so which variables they beat is not known: only this is said.
+		return c, fmt.Errorf("%w (server -h lists the flags)", err)
+	case flags.NArg() > 0:
+		errs = append(errs, fmt.Errorf("argument %q: there are flags only (server -h lists them)", flags.Arg(0)))
+	}
+	flags.Visit(func(f *flag.Flag) { delete(variables, f.Name) })
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		errs = append(errs, variables[name])
+	}
+	return c, errors.Join(errs...)
+}
+
+// defaultWorkers is gunicorn's advice, with as many CPUs as the process may use: since Go 1.25 GOMAXPROCS follows the
+// limit of the cgroup. Who sets GOMAXPROCS says how many those are.
+func defaultWorkers() int { return 2*runtime.GOMAXPROCS(0) + 1 }
+
+// into makes a parser that stores what parse returns.
+func into[T any](to *T, parse func(string) (T, error)) func(string) error {
+	return func(s string) error {
+		v, err := parse(s)
+		if err == nil {
+			*to = v
+		}
+		return err
+	}
+}
+
+func parseAddr(s string) (string, error) {
+	_, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return "", errors.New("want host:port, such as 127.0.0.1:8080 or :80")
+	}
+	return s, nil
+}
+
+// maxWorkers stops a slip of the finger from filling the machine with processes.
+const maxWorkers = 1024
+
+func parseWorkers(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n > maxWorkers {
+		return 0, fmt.Errorf("want a whole number from 0 to %d", maxWorkers)
+	}
+	return int(n), nil
+}
+
+// parseSeconds reads a duration. Plain numbers are seconds, as users of gunicorn write them.
+func parseSeconds(s string) (time.Duration, error) {
+	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
+		return time.Duration(n) * time.Second, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, errors.New("want a duration such as 30s, 500ms or 1m30s, or a whole number of seconds")
+	}
+	return d, nil
+}
+
+func parseCount(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0, errors.New("want a whole number, 0 or more")
+	}
+	return int(n), nil
+}
