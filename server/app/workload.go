@@ -35,7 +35,7 @@ func ParseWork(query string) (Work, error) {
 		case len(given) == 0:
 			return Work{}, fmt.Errorf("%s is missing: want a whole number from 0 to %d", p.name, MaxIterations)
 		case len(given) > 1:
-			return Work{}, fmt.Errorf("%s is given %d times: want it once", p.name, len(given))
+			return Work{}, fmt.Errorf("%s is given %d times: want it once, a whole number from 0 to %d", p.name, len(given), MaxIterations)
 		}
 		n, err := strconv.ParseUint(given[0], 10, 64)
 		if err != nil || n > MaxIterations {
