@@ -71,11 +71,13 @@ func fakes(cleanup func(func())) map[string]string {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	return map[string]string{
-		"GOOD":   serve(func(w http.ResponseWriter, r *http.Request) {}),
-		"BROKEN": serve(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "out of order", 500) }),
+		"GOOD": serve(func(w http.ResponseWriter, r *http.Request) {}),
+		"BROKEN": serve(func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+		}),
 		"TIRED": serve(func(w http.ResponseWriter, r *http.Request) {
 			if served.Add(1) > 20 {
-				http.Error(w, "tired", 503)
+				http.Error(w, "tired", http.StatusServiceUnavailable)
 			}
 		}),
 		"CLOSED": closed.Listener.Addr().String(),

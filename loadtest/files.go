@@ -23,6 +23,10 @@ type Files struct {
 // NewFiles makes a folder for results of an experiment that began at started, below root, and points the link "latest"
 // beside it there. The folder is named by the time, with a number where that name is taken.
 func NewFiles(root string, started time.Time) (*Files, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("folder for results: %w", err)
+	}
 	if err := os.MkdirAll(root, 0o777); err != nil {
 		return nil, fmt.Errorf("folder for results: %w; set RESULTS to one that can be written", err)
 	}
@@ -55,7 +59,7 @@ func link(root, name string) error {
 	return nil
 }
 
-// Dir is the path of the folder.
+// Dir is the absolute path of the folder.
 func (f *Files) Dir() string { return f.dir }
 
 // Write writes all files of the result, in place of earlier ones. It can be called after every level: a file is replaced

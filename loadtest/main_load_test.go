@@ -79,6 +79,9 @@ func underGoTest() bool {
 	return f != nil && f.Value.String() == "true"
 }
 
+// swallowed reports whether go test keeps the output to itself, as it does without -v as long as nothing fails.
+func swallowed() bool { return underGoTest() && !testing.Verbose() }
+
 func printCSV(r Result) error {
 	if _, err := fmt.Println(); err != nil {
 		return err

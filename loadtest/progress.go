@@ -11,13 +11,11 @@ import (
 	"golang.org/x/term"
 )
 
-// Terminal shows progress on a terminal: a bar for each level. The zero value of a nil pointer shows nothing, so that
-// code need not ask whether there is a terminal.
+// Terminal shows progress on a terminal: a bar for each level. A nil *Terminal shows nothing, so that code need not ask
+// whether there is one.
 type Terminal struct {
-	tty  *os.File
-	bar  *progressbar.ProgressBar
-	stop chan struct{}
-	done sync.WaitGroup
+	tty *os.File
+	end func() // takes away what is shown; nil: nothing is
 }
 
 // OpenTerminal opens the terminal that the user sits at, also where go test has taken the standard streams. It returns
@@ -42,39 +40,47 @@ const tickInterval = 250 * time.Millisecond
 
 // Begin shows a bar that fills in about d.
 func (t *Terminal) Begin(vus int, d time.Duration) {
-	t.begin(fmt.Sprintf("injecting with %d vus, %v", vus, d.Round(100*time.Millisecond)), d)
-}
-
-// Say shows what is being done, without a measure of how much of it is left.
-func (t *Terminal) Say(what string) { t.begin(what, 0) }
-
-func (t *Terminal) begin(what string, d time.Duration) {
 	if t == nil {
 		return
 	}
 	t.End()
-	steps := int(d / tickInterval)
-	if d == 0 {
-		steps = -1
-	}
-	t.bar = newBar(t.tty, what, steps)
-	t.stop = make(chan struct{})
-	bar, stop := t.bar, t.stop
-	t.done.Go(func() {
+	steps := max(int(d/tickInterval), 1)
+	bar := newBar(t.tty, fmt.Sprintf("%d vus for %v", vus, d.Round(100*time.Millisecond)), steps)
+	stop := make(chan struct{})
+	var ticking sync.WaitGroup
+	ticking.Go(func() {
 		ticker := time.NewTicker(tickInterval)
 		defer ticker.Stop()
-		for done := 0; ; done++ {
+		for done := 1; ; done++ {
 			select {
 			case <-stop:
 				return
 			case <-ticker.C:
 			}
-			if steps < 0 || done < steps-1 { // the bar is full when the level has ended, not when time is up
+			if done < steps { // the bar is full when the level has ended, not when its time is up
 				bar.Add(1)
 			}
 		}
 	})
+	t.end = func() {
+		close(stop)
+		ticking.Wait()
+		bar.Clear()
+	}
 }
+
+// Say shows what is being done, without a measure of how much of it is left.
+func (t *Terminal) Say(what string) {
+	if t == nil {
+		return
+	}
+	t.End()
+	fmt.Fprint(t.tty, what, " ...")
+	t.end = func() { fmt.Fprint(t.tty, clearLine) }
+}
+
+// clearLine moves to the beginning of the line and erases it (ECMA-48, EL).
+const clearLine = "\r\x1b[K"
 
 func newBar(w io.Writer, what string, steps int) *progressbar.ProgressBar {
 	return progressbar.NewOptions(steps,
@@ -87,15 +93,13 @@ func newBar(w io.Writer, what string, steps int) *progressbar.ProgressBar {
 	)
 }
 
-// End takes the bar away.
+// End takes away what is shown.
 func (t *Terminal) End() {
-	if t == nil || t.bar == nil {
+	if t == nil || t.end == nil {
 		return
 	}
-	close(t.stop)
-	t.done.Wait()
-	t.bar.Clear()
-	t.bar = nil
+	t.end()
+	t.end = nil
 }
 
 // Println shows a line that stays.
@@ -107,7 +111,7 @@ func (t *Terminal) Println(line string) {
 	fmt.Fprintln(t.tty, line)
 }
 
-// Close takes the bar away and lets go of the terminal.
+// Close takes away what is shown and lets go of the terminal.
 func (t *Terminal) Close() error {
 	if t == nil {
 		return nil

@@ -108,7 +108,7 @@ func detail(reason capacity.StopReason, prev capacity.Level, level Level, maxVUs
 		if level.Requests == 0 {
 			return fmt.Sprintf("no request ended in the window of %v at %d vus", level.Window, level.VUs)
 		}
-		return fmt.Sprintf("from %d to %d vus throughput grew by %.2f %%, less than %d %%", prev.VUs, level.VUs,
+		return fmt.Sprintf("from %d to %d vus: throughput %+.2f %%, needed %+d %%", prev.VUs, level.VUs,
 			capacity.Growth(prev.Throughput, level.Throughput()), capacity.ClassicGrowth)
 	}
 	return ""

@@ -32,8 +32,8 @@ func TestRamp(t *testing.T) {
 	ramp.OnLevel = func(r Result) {
 		line := report.Line(r.Levels[len(r.Levels)-1])
 		fmt.Println(line)
-		if underGoTest() && !testing.Verbose() {
-			lab.terminal.Println(line) // go test swallows the other one
+		if swallowed() {
+			lab.terminal.Println(line)
 		}
 		files.keep(t, r)
 	}
@@ -42,8 +42,11 @@ func TestRamp(t *testing.T) {
 		t.Fatal(err)
 	}
 	files.keep(t, result)
-	fmt.Fprint(os.Stderr, report.Summary(result))
-	fmt.Fprintf(os.Stderr, "results: %s\n", files.Dir())
+	summary := fmt.Sprintf("%sresults: %s", report.Summary(result), files.Dir())
+	fmt.Fprintln(os.Stderr, summary)
+	if swallowed() {
+		lab.terminal.Println(summary)
+	}
 	lab.ramp = &result
 	if underGoTest() {
 		must(printCSV(result))

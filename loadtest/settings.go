@@ -75,10 +75,12 @@ func (s Settings) List() []report.Setting {
 		keepAlive = "off"
 	}
 	return []report.Setting{
+		{Name: "ITERATIONS", Value: strconv.FormatUint(s.Iterations, 10)},
 		{Name: "DURATION", Value: s.Duration.String()},
 		{Name: "WARMUP", Value: s.Warmup.String()},
 		{Name: "REQUEST_TIMEOUT", Value: s.RequestTimeout.String()},
 		{Name: "KEEPALIVE", Value: keepAlive},
+		{Name: "MAX_VUS", Value: strconv.Itoa(s.MaxVUs)},
 		{Name: "STOP", Value: "classic"},
 		{Name: "ENGINE", Value: "builtin"},
 	}
