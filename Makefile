@@ -1,0 +1,44 @@
+# Verbs. Each works in a fresh clone with Go alone; what needs more says so where it is missing.
+#
+#   make load     find out how much the bundled server takes on this machine, or SERVER=host:port another one
+#   make test     all fast tests
+#   make help     the rest
+
+GO     ?= go
+COUNT  ?= 6
+
+.PHONY: help build test race load bench scaling original lint fuzz
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## server and client as programs in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/server ./server
+	CGO_ENABLED=0 $(GO) test -c -trimpath -tags=load -o bin/client ./loadtest
+
+test: ## all fast tests
+	$(GO) test ./...
+
+race: ## all fast tests under the race detector
+	$(GO) test -race ./...
+
+# The compiled client and not go test, because go test has the last word on the output, and cuts it off after -timeout.
+load: ## ramp: requests per second and latency until the server gives no more (SERVER, DURATION, ... in README.md)
+	@mkdir -p bin
+	@$(GO) test -c -tags=load -o bin/client ./loadtest
+	@cd loadtest && ../bin/client -test.run '^TestRamp$$'
+
+bench: ## BenchmarkLevel for benchstat, COUNT times
+	@$(GO) test -tags=load -run '^$$' -bench Level -count $(COUNT) ./loadtest
+
+scaling: ## connections spread over the workers, and two VUs get two cores (STARTS, ROUNDS)
+	@scripts/scaling.sh
+
+original: ## capacity of the original's workload, found by rampart and by k6 in turns (needs gunicorn, Flask, k6)
+	@scripts/original/compare.sh
+
+lint: ## gofmt, go vet with and without -tags=load, golangci-lint or staticcheck, govulncheck
+	@scripts/lint.sh
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@scripts/fuzz.sh
