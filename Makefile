@@ -13,8 +13,8 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 build: ## server and client as programs in bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/server ./server
-	CGO_ENABLED=0 $(GO) test -c -trimpath -tags=load -o bin/client ./loadtest
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/server ./server
+	CGO_ENABLED=0 $(GO) test -c -trimpath -ldflags='-s -w' -tags=load -o bin/client ./loadtest
 
 test: ## all fast tests
 	$(GO) test ./...
