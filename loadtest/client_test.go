@@ -117,6 +117,20 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// TestResultsAreNotCached asks the go command twice for the same, which has to measure twice.
+func TestResultsAreNotCached(t *testing.T) {
+	server := fakes(t.Cleanup)["GOOD"]
+	results := t.TempDir()
+	for n := 1; n <= 2; n++ {
+		cmd := exec.Command("go", "test", "-tags=load", "-run", "TestRamp", "rampart/loadtest")
+		cmd.Env = append(os.Environ(), "SERVER="+server, "DURATION=10ms", "MAX_VUS=1", "RESULTS="+results, "CI=true")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.NotContains(t, string(out), "(cached)")
+		require.Len(t, names(t, results), n+1, "a folder for each, and the link")
+	}
+}
+
 // TestInterrupt sends what Ctrl-C sends, in the third level.
 func TestInterrupt(t *testing.T) {
 	dir, err := client()
