@@ -40,19 +40,18 @@ type Level = report.Level
 // Result is what an experiment found.
 type Result = report.Result
 
-// HTTP returns a target that sends GET requests to rawURL over one persistent connection for each virtual user. Each
-// request may take [DefaultTimeout].
+// HTTP returns a target that sends GET requests to rawURL over one persistent connection for each virtual user.
 func HTTP(rawURL string) (inject.Target, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	return inject.NewHTTP(inject.HTTPConfig{URL: u, Timeout: DefaultTimeout})
+	return inject.NewHTTP(inject.HTTPConfig{URL: u})
 }
 
-// Func returns a target whose request is a call of do, which must return when its context is done. Each call may take
-// [DefaultTimeout]. An error is a failed request; return an [*inject.Failure] to choose its class.
-func Func(do func(context.Context) error) inject.Target { return inject.Func(DefaultTimeout, do) }
+// Func returns a target whose request is a call of do, which must return when its context is done. An error is a
+// failed request; return an [*inject.Failure] to choose its class.
+func Func(do func(context.Context) error) inject.Target { return inject.Func(do) }
 
 // Experiment is what all levels of an experiment have in common. Only Target has to be set.
 type Experiment struct {

@@ -189,11 +189,11 @@ func (s Settings) durations() Experiment {
 // that it answers. cpu meters the processor time of the server; nil: find out how.
 func (s Settings) Experiment(ctx context.Context, cpu CPUMeter) (Experiment, error) {
 	e := s.durations()
-	target, err := inject.NewHTTP(inject.HTTPConfig{URL: s.Server, Timeout: s.RequestTimeout, NoKeepAlive: !s.KeepAlive})
+	target, err := inject.NewHTTP(inject.HTTPConfig{URL: s.Server, NoKeepAlive: !s.KeepAlive})
 	if err != nil {
 		return e, err
 	}
-	if err := target.Probe(ctx); err != nil {
+	if err := target.Probe(ctx, s.RequestTimeout); err != nil {
 		return e, fmt.Errorf("%s does not serve: %w; start it there, or set SERVER to one that answers 2xx",
 			inject.Display(s.Server), err)
 	}

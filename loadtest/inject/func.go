@@ -6,26 +6,22 @@ import (
 )
 
 // Func returns a target whose request is a call of do: anything that can be called can be ramped. do must return when
-// its context is done, which it is after timeout. An error is a failure, of the class that [Classify] finds, else of
+// its context is done, which it is after the timeout. An error is a failure, of the class that [Classify] finds, else of
 // class Body: the answer was not the expected one.
-func Func(timeout time.Duration, do func(context.Context) error) Target {
-	return funcTarget{do: do, timeout: timeout}
-}
+func Func(do func(context.Context) error) Target { return funcTarget(do) }
 
-type funcTarget struct {
-	do      func(context.Context) error
-	timeout time.Duration
-}
+type funcTarget func(context.Context) error
 
-func (t funcTarget) NewVU() VU {
+func (do funcTarget) NewVU(timeout time.Duration) VU {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &funcVU{funcTarget: t, ctx: ctx, cancel: cancel}
+	return &funcVU{do: do, timeout: timeout, ctx: ctx, cancel: cancel}
 }
 
 type funcVU struct {
-	funcTarget
-	ctx    context.Context
-	cancel context.CancelFunc
+	do      funcTarget
+	timeout time.Duration
+	ctx     context.Context
+	cancel  context.CancelFunc
 }
 
 func (*funcVU) Connected() bool               { return true }

@@ -16,8 +16,7 @@ import (
 
 // HTTPConfig says what an [HTTP] target is asked, and how.
 type HTTPConfig struct {
-	URL     *url.URL      // http or https; user and password become basic authentication
-	Timeout time.Duration // for a whole request, and for connecting
+	URL *url.URL // http or https; user and password become basic authentication
 	// NoKeepAlive makes a new connection for each request. The zero value keeps one connection per VU.
 	NoKeepAlive bool
 }
@@ -28,7 +27,6 @@ type HTTP struct {
 	keepAlive []byte // the request
 	closing   []byte // the request with Connection: close
 	tls       *tls.Config
-	dialer    net.Dialer
 	address   atomic.Pointer[string] // host:port; after Probe the address that answered, so that no VU waits for DNS
 }
 
@@ -41,7 +39,7 @@ func NewHTTP(c HTTPConfig) (*HTTP, error) {
 	if u.Hostname() == "" {
 		return nil, fmt.Errorf("%s: the host is missing", Display(u))
 	}
-	h := &HTTP{config: c, dialer: net.Dialer{Timeout: c.Timeout}}
+	h := &HTTP{config: c}
 	port := u.Port()
 	if port == "" {
 		port = "80"
@@ -83,14 +81,14 @@ func request(u *url.URL, extra string) []byte {
 // Probe makes one request on a connection of its own, to find out whether a level makes sense at all. It returns the
 // failure, with what the server said of it. When it returns, the server has closed its side as well, so the probe is
 // not there any more when the VUs connect. From then on VUs connect to the address that answered.
-func (h *HTTP) Probe(ctx context.Context) error {
-	conn, err := h.connect(ctx)
+func (h *HTTP) Probe(ctx context.Context, timeout time.Duration) error {
+	conn, err := h.connect(ctx, timeout)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })()
-	conn.SetDeadline(time.Now().Add(h.config.Timeout))
+	conn.SetDeadline(time.Now().Add(timeout))
 	if _, err := conn.Write(h.closing); err != nil {
 		return &Failure{Classify(err, Write), err}
 	}
@@ -115,8 +113,9 @@ func (h *HTTP) Probe(ctx context.Context) error {
 func (h *HTTP) Address() string { return *h.address.Load() }
 
 // connect dials and shakes hands. The error is a *Failure.
-func (h *HTTP) connect(ctx context.Context) (net.Conn, error) {
-	conn, err := h.dialer.DialContext(ctx, "tcp", *h.address.Load())
+func (h *HTTP) connect(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: timeout}
+	conn, err := dialer.DialContext(ctx, "tcp", *h.address.Load())
 	if err != nil {
 		return nil, &Failure{Classify(err, Dial), err}
 	}
@@ -124,7 +123,7 @@ func (h *HTTP) connect(ctx context.Context) (net.Conn, error) {
 		return conn, nil
 	}
 	secure := tls.Client(conn, h.tls)
-	ctx, cancel := context.WithTimeout(ctx, h.config.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
@@ -165,8 +164,8 @@ func linger(conn net.Conn) {
 }
 
 // NewVU returns a virtual user with a connection of its own.
-func (h *HTTP) NewVU() VU {
-	v := &httpVU{target: h, request: h.keepAlive}
+func (h *HTTP) NewVU(timeout time.Duration) VU {
+	v := &httpVU{target: h, timeout: timeout, request: h.keepAlive}
 	if h.config.NoKeepAlive {
 		v.request = h.closing
 	}
@@ -175,6 +174,7 @@ func (h *HTTP) NewVU() VU {
 
 type httpVU struct {
 	target   *HTTP
+	timeout  time.Duration
 	request  []byte
 	conn     net.Conn // nil: none
 	response *response
@@ -187,7 +187,7 @@ type httpVU struct {
 func (v *httpVU) Connected() bool { return v.conn != nil }
 
 func (v *httpVU) Connect(ctx context.Context) Class {
-	conn, err := v.target.connect(ctx)
+	conn, err := v.target.connect(ctx, v.timeout)
 	if err != nil {
 		return Classify(err, Dial)
 	}
@@ -208,14 +208,14 @@ func (v *httpVU) Connect(ctx context.Context) Class {
 
 // slack is how much later than its timeout a request may be given up. Setting a deadline costs a lock and a timer, so
 // one that is far enough away is left as it is, and most requests set none.
-func (v *httpVU) slack() time.Duration { return min(v.target.config.Timeout/2, time.Second/2) }
+func (v *httpVU) slack() time.Duration { return min(v.timeout/2, time.Second/2) }
 
 func (v *httpVU) Do(now time.Duration) Class {
-	if timeout := v.target.config.Timeout; v.until < now+timeout {
+	if v.until < now+v.timeout {
 		v.mu.Lock()
 		if !v.interrupted {
-			v.conn.SetDeadline(time.Now().Add(timeout + v.slack()))
-			v.until = now + timeout + v.slack()
+			v.conn.SetDeadline(time.Now().Add(v.timeout + v.slack()))
+			v.until = now + v.timeout + v.slack()
 		}
 		v.mu.Unlock()
 	}

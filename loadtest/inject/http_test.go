@@ -26,7 +26,7 @@ func target(t *testing.T, rawURL string, change ...func(*HTTPConfig)) *HTTP {
 	t.Helper()
 	u, err := url.Parse(rawURL)
 	require.NoError(t, err)
-	c := HTTPConfig{URL: u, Timeout: 5 * time.Second}
+	c := HTTPConfig{URL: u}
 	for _, f := range change {
 		f(&c)
 	}
@@ -84,7 +84,7 @@ func TestRequest(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { got = r }))
 	defer server.Close()
 	u := strings.Replace(server.URL, "http://", "http://user:secret@", 1) + "/a%20b?c=d&e"
-	require.NoError(t, target(t, u).Probe(t.Context()))
+	require.NoError(t, target(t, u).Probe(t.Context(), 5*time.Second))
 	require.Equal(t, http.MethodGet, got.Method)
 	require.Equal(t, "/a%20b?c=d&e", got.RequestURI)
 	require.Equal(t, strings.TrimPrefix(server.URL, "http://"), got.Host)
@@ -101,11 +101,11 @@ func TestTLS(t *testing.T) {
 	defer server.Close()
 	h := target(t, server.URL)
 	var failure *Failure
-	require.ErrorAs(t, h.Probe(t.Context()), &failure)
+	require.ErrorAs(t, h.Probe(t.Context(), 5*time.Second), &failure)
 	require.Equal(t, TLS, failure.Class, "nobody vouches for the certificate")
 
 	h.tls.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	require.NoError(t, h.Probe(t.Context()))
+	require.NoError(t, h.Probe(t.Context(), 5*time.Second))
 	m, err := Run(t.Context(), h, load(2))
 	require.NoError(t, err)
 	require.Zero(t, m.Failures.Total())
@@ -176,7 +176,7 @@ func TestFailureClasses(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := target(t, raw(t, tt.serve), func(c *HTTPConfig) { c.Timeout = timeout })
+			h := target(t, raw(t, tt.serve))
 			l := Load{VUs: 2, Window: 200 * time.Millisecond, Timeout: timeout}
 			begun := time.Now()
 			m, err := Run(t.Context(), h, l)
@@ -204,7 +204,7 @@ func TestNobodyListens(t *testing.T) {
 	l.Close()
 	h := target(t, "http://"+l.Addr().String())
 	var failure *Failure
-	require.ErrorAs(t, h.Probe(t.Context()), &failure)
+	require.ErrorAs(t, h.Probe(t.Context(), 5*time.Second), &failure)
 	require.Equal(t, Dial, failure.Class)
 	m, err := Run(t.Context(), h, load(1))
 	require.NoError(t, err)
@@ -217,7 +217,7 @@ func TestProbeShowsWhatTheServerSays(t *testing.T) {
 		http.Error(w, "it1 is missing: want 0 to 100\nmore", http.StatusBadRequest)
 	}))
 	defer server.Close()
-	err := target(t, server.URL).Probe(t.Context())
+	err := target(t, server.URL).Probe(t.Context(), 5*time.Second)
 	require.EqualError(t, err, `status: the server answered 400, not 2xx: "it1 is missing: want 0 to 100"`)
 }
 
@@ -295,7 +295,7 @@ func TestRequestAllocatesNothing(t *testing.T) {
 				return
 			}
 		}
-	})).NewVU()
+	})).NewVU(time.Minute)
 	require.Equal(t, OK, v.Connect(t.Context()))
 	defer v.Close()
 	epoch := time.Now()

@@ -24,8 +24,9 @@ import (
 
 // A Target makes virtual users.
 type Target interface {
-	// NewVU returns a virtual user that has no connection yet.
-	NewVU() VU
+	// NewVU returns a virtual user that has no connection yet. Its requests, and its attempts to connect, fail when they
+	// take longer than timeout.
+	NewVU(timeout time.Duration) VU
 }
 
 // A VU is one virtual user: what [Run] needs of a client that makes one request after the other. One goroutine calls
@@ -90,7 +91,7 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 	}
 	users := make([]VU, load.VUs)
 	for i := range users {
-		users[i] = target.NewVU()
+		users[i] = target.NewVU(load.Timeout)
 	}
 	uninterrupt := context.AfterFunc(ctx, func() {
 		r.stopped.Store(true)
