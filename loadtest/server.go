@@ -148,13 +148,21 @@ func (s *Server) Stop() error {
 		problem = fmt.Sprintf("did not stop within %v and was killed", stopPatience)
 	}
 	s.wait()
-	if problem == "" && s.err != nil {
+	switch {
+	case problem == "" && s.err == nil:
+		return nil
+	case problem == "":
 		problem = "did not stop properly"
 	}
-	if problem != "" {
-		return fmt.Errorf("the server %s: %v; its last words:\n%s", problem, s.err, s.output)
+	return fmt.Errorf("the server %s (%s); its last words:\n%s", problem, s.state(), s.output)
+}
+
+// state is how the process ended.
+func (s *Server) state() string {
+	if s.err == nil {
+		return "exit status 0"
 	}
-	return nil
+	return s.err.Error()
 }
 
 // signal sends sig and reports whether the server was still there to get it.

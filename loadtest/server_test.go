@@ -154,7 +154,7 @@ func TestStopServerThatFails(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:1", server.Addr)
 	err = server.Stop()
-	require.ErrorContains(t, err, "did not stop properly: exit status 4")
+	require.ErrorContains(t, err, "did not stop properly (exit status 4)")
 	require.ErrorContains(t, err, "disk full")
 }
 

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -336,11 +337,9 @@ func (r *response) skipAll() error {
 	for {
 		r.keep(r.buf[r.r:r.w])
 		r.r, r.w = 0, 0
-		switch err := r.fill(); err {
-		case nil:
-		case io.ErrUnexpectedEOF:
+		if err := r.fill(); errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
-		default:
+		} else if err != nil {
 			return err
 		}
 	}
