@@ -198,6 +198,15 @@ func keys(m map[string]uint64) []string {
 	return names
 }
 
+// TestDeadlineMoves holds that the deadline of a connection moves on with its requests.
+func TestDeadlineMoves(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }))
+	defer server.Close()
+	m, err := Run(t.Context(), target(t, server.URL), Load{VUs: 2, Window: time.Second, Timeout: 200 * time.Millisecond})
+	require.NoError(t, err)
+	require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
