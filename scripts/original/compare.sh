@@ -11,7 +11,7 @@ duration=${DURATION:-4s}
 mkdir -p bin
 ${GO:-go} test -c -tags=load -o bin/client ./loadtest
 work=$(mktemp -d)
-gunicorn --chdir scripts/original --bind 127.0.0.1:0 --workers $((2 * $(nproc) + 1)) app:app 2>"$work/log" &
+PYTHONDONTWRITEBYTECODE=1 gunicorn --chdir scripts/original --bind 127.0.0.1:0 --workers $((2 * $(nproc) + 1)) app:app 2>"$work/log" &
 server=$!
 trap 'kill $server; wait $server || true; rm -r "$work"' EXIT
 until address=$(grep -so 'http://127[^ ]*' "$work/log") && [ "$(grep -c 'Booting worker' "$work/log")" -gt $((2 * $(nproc))) ]; do
