@@ -293,6 +293,18 @@ func TestClientGoes(t *testing.T) {
 	require.Less(t, took[tries/2], 5*time.Millisecond, "%v", took)
 }
 
+// TestClientGoesAfterABody sends a body, for which nobody asked, before it goes away.
+func TestClientGoesAfterABody(t *testing.T) {
+	url := start(t, Options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	_, err = io.WriteString(conn, "GET /?it1=100000000000&it2=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return scrape(t, url)["http_requests_in_flight"] == 1 }, 5*time.Second, time.Millisecond)
+	require.NoError(t, conn.Close())
+	require.Eventually(t, func() bool { return scrape(t, url)["http_requests_total 499"] == 1 }, 5*time.Second, time.Millisecond)
+}
+
 // TestPipelinedRequestIsNoEnd sends the next request before the answer, which is not to be mistaken for going away.
 func TestPipelinedRequestIsNoEnd(t *testing.T) {
 	url := start(t, Options{})
