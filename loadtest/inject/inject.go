@@ -108,7 +108,8 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 		finished.Go(func() {
 			t := tally{total: r.total}
 			slots <- struct{}{}
-			if class := u.Connect(ctx); class != OK && !r.stopped.Load() {
+			// What an interrupt broke is no failure of the server. ctx is asked, because it is done before stopped is set.
+			if class := u.Connect(ctx); class != OK && ctx.Err() == nil {
 				t.fail(class)
 			}
 			<-slots
@@ -146,7 +147,7 @@ type run struct {
 	gun         chan struct{}
 	epoch       time.Time     // when the gun fired; set before gun is closed
 	window      time.Duration // real length of the window; watchEdges sets it
-	stopped     atomic.Bool   // ctx is done
+	stopped     atomic.Bool   // ctx is done; cheaper to ask before each request than ctx
 	total       *total
 }
 
@@ -187,7 +188,7 @@ func (r *run) loop(ctx context.Context, u VU, t *tally) {
 	for now := r.now(); now < r.close && !r.stopped.Load(); {
 		if !u.Connected() {
 			class := u.Connect(ctx)
-			if r.stopped.Load() {
+			if ctx.Err() != nil {
 				return
 			}
 			begun := now
@@ -210,8 +211,7 @@ func (r *run) loop(ctx context.Context, u VU, t *tally) {
 			class = Timeout
 		}
 		if class != OK {
-			// What an interrupt broke is no failure of the server.
-			if !r.stopped.Load() {
+			if ctx.Err() == nil {
 				t.fail(class)
 			}
 			continue

@@ -69,3 +69,36 @@ func TestOneFailsOthersDoNot(t *testing.T) {
 		require.EqualValues(t, m.Requests, m.Latency.TotalCount(), "failures have no latency")
 	})
 }
+
+// connects is a target whose VUs connect for each request, and from a number of times on not before their context is done.
+type connects int
+
+func (c connects) NewVU(time.Duration) VU { return &connecter{left: int(c)} }
+
+type connecter struct{ left int }
+
+func (c *connecter) Connect(ctx context.Context) Class {
+	if c.left--; c.left >= 0 {
+		return OK
+	}
+	<-ctx.Done()
+	return Dial
+}
+func (*connecter) Connected() bool        { return false }
+func (*connecter) Do(time.Duration) Class { return OK }
+func (*connecter) Interrupt()             {}
+func (*connecter) Close()                 {}
+
+// TestInterruptWhileConnecting holds that a connection that an interrupt broke off is no failure, however early the VU
+// hears of the interrupt: before the gun, and between two requests.
+func TestInterruptWhileConnecting(t *testing.T) {
+	for _, before := range []connects{0, 5} {
+		for range 200 {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(200*time.Microsecond, cancel)
+			m, err := Run(ctx, before, Load{VUs: 8, Window: time.Minute, Timeout: time.Minute})
+			require.ErrorIs(t, err, context.Canceled)
+			require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
+		}
+	}
+}
