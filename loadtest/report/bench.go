@@ -10,12 +10,6 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// Kinds of a Result.
-const (
-	KindRamp   = "ramp"
-	KindLevels = "levels"
-)
-
 // Metric is a value with a unit of the Go benchmark format.
 type Metric struct {
 	Value float64

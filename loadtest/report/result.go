@@ -10,9 +10,15 @@ import (
 	"rampart/loadtest/inject"
 )
 
+// Kinds of a Result.
+const (
+	KindRamp   = "ramp"   // levels until a stop rule ended them
+	KindLevels = "levels" // each level was asked for
+)
+
 // Result is what an experiment found.
 type Result struct {
-	Kind     string // "ramp", or "levels" where each level was asked for
+	Kind     string // KindRamp or KindLevels
 	Version  string // of rampart
 	Started  time.Time
 	Elapsed  time.Duration

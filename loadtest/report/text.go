@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// CSVHeader is the first line of [CSV].
-const CSVHeader = "vus,rps,resp_time,req_failed"
+// csvHeader is the first line of the original's table.
+const csvHeader = "vus,rps,resp_time,req_failed"
 
 // Line returns the line that the original printed after each level. resp_time is the 95th percentile in milliseconds.
 func Line(l Level) string {
@@ -23,7 +23,7 @@ func Line(l Level) string {
 // CSV writes the original's table: a header, and a row for each accepted level.
 func CSV(w io.Writer, r Result) error {
 	var b strings.Builder
-	b.WriteString(CSVHeader + "\n")
+	b.WriteString(csvHeader + "\n")
 	for _, l := range r.Accepted() {
 		fmt.Fprintf(&b, "%d,%s,%s,%d\n",
 			l.VUs, number(l.Throughput()), milliseconds(l.Quantile(0.95)), l.Failures.Total())
