@@ -3,34 +3,49 @@ package inject
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
-	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// HTTPConfig says what an [HTTP] target is asked, and how.
+// HTTPConfig says what an [HTTP] target is asked, and how. Only URL has to be set.
 type HTTPConfig struct {
-	URL *url.URL // http or https; user and password become basic authentication
+	URL    *url.URL    // http or https; user and password become basic authentication
+	Method string      // empty: GET
+	Header http.Header // of every request, beside those that the protocol needs; Host replaces that of URL
+	Body   []byte      // of every request; empty: none
+
+	// Socket is the path of a unix socket to connect to, in place of the host of URL. Empty: TCP.
+	Socket string
 	// NoKeepAlive makes a new connection for each request. The zero value keeps one connection per VU.
 	NoKeepAlive bool
+	// Insecure accepts whatever certificate an https server shows.
+	Insecure bool
+	// NoHTTP2 speaks HTTP/1.1 to an https server that would rather speak HTTP/2.
+	NoHTTP2 bool
 }
 
-// HTTP is a target that speaks HTTP/1.1, over TLS where the URL says https. All requests are the same bytes, made once.
+// HTTP is a target that speaks HTTP/1.1, and over TLS HTTP/2 where the server prefers that. All requests are the same.
+// Proxies that the environment names are not used: they would be measured, too.
 type HTTP struct {
 	config    HTTPConfig
-	keepAlive []byte // the request
-	closing   []byte // the request with Connection: close
+	request   *http.Request
+	keepAlive []byte // the request in HTTP/1.1
+	closing   []byte // the same with Connection: close
 	tls       *tls.Config
+	transport *http.Transport        // for HTTP/2
 	address   atomic.Pointer[string] // host:port; after Probe the address that answered, so that no VU waits for DNS
+	protocol  atomic.Pointer[string] // that Probe found
+
+	blocking bool // a goroutine for each VU also where an event loop could do it; for tests
 }
 
-// NewHTTP returns a target for the URL of c. An error says what is wrong with the URL; it never shows a password.
+// NewHTTP returns a target for c. An error says what is wrong with it; it never shows a password.
 func NewHTTP(c HTTPConfig) (*HTTP, error) {
 	u := c.URL
 	if u.Scheme != "http" && u.Scheme != "https" {
@@ -40,20 +55,35 @@ func NewHTTP(c HTTPConfig) (*HTTP, error) {
 		return nil, fmt.Errorf("%s: the host is missing", Display(u))
 	}
 	h := &HTTP{config: c}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-		if u.Scheme == "https" {
-			port = "443"
-		}
+	var err error
+	if h.request, err = newRequest(c); err != nil {
+		return nil, err
 	}
-	address := net.JoinHostPort(u.Hostname(), port)
+	if h.keepAlive, err = wire(h.request, false); err != nil {
+		return nil, err
+	}
+	if h.closing, err = wire(h.request, true); err != nil {
+		return nil, err
+	}
+	address := c.Socket
+	if address == "" {
+		port := u.Port()
+		if port == "" {
+			port = "80"
+			if u.Scheme == "https" {
+				port = "443"
+			}
+		}
+		address = net.JoinHostPort(u.Hostname(), port)
+	}
 	h.address.Store(&address)
 	if u.Scheme == "https" {
-		h.tls = &tls.Config{ServerName: u.Hostname(), NextProtos: []string{"http/1.1"}}
+		h.tls = &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: c.Insecure, NextProtos: []string{"h2", "http/1.1"}}
+		if c.NoHTTP2 {
+			h.tls.NextProtos = []string{"http/1.1"}
+		}
+		h.transport = newHTTP2Transport()
 	}
-	h.keepAlive = request(u, "")
-	h.closing = request(u, "Connection: close\r\n")
 	return h, nil
 }
 
@@ -64,18 +94,16 @@ func Display(u *url.URL) string {
 	return shown.String()
 }
 
-// request returns the bytes of a GET of u.
-func request(u *url.URL, extra string) []byte {
-	var b strings.Builder
-	// RequestURI escapes what does not belong into a request line, so that no URL can smuggle a header in.
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: rampart\r\nAccept: */*\r\n", u.RequestURI(), u.Host)
-	if u.User != nil {
-		password, _ := u.User.Password()
-		credentials := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
-		fmt.Fprintf(&b, "Authorization: Basic %s\r\n", credentials)
+// String returns what the target loads, as it may be shown.
+func (h *HTTP) String() string {
+	shown := Display(h.config.URL)
+	if h.config.Socket != "" {
+		shown = "unix:" + h.config.Socket + ":" + h.config.URL.RequestURI()
 	}
-	b.WriteString(extra + "\r\n")
-	return []byte(b.String())
+	if h.request.Method != http.MethodGet {
+		shown = h.request.Method + " " + shown
+	}
+	return shown
 }
 
 // Probe makes one request on a connection of its own, to find out whether a level makes sense at all. It returns the
@@ -89,33 +117,80 @@ func (h *HTTP) Probe(ctx context.Context, timeout time.Duration) error {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })()
 	conn.SetDeadline(time.Now().Add(timeout))
-	if _, err := conn.Write(h.closing); err != nil {
-		return &Failure{Classify(err, Write), err}
-	}
-	excerpt := make([]byte, 0, 200)
-	r := newResponse(conn)
-	r.excerpt = &excerpt
-	status, err := r.read()
+	status, protocol, excerpt, err := h.ask(ctx, conn)
 	if err != nil {
-		return &Failure{classifyAnswer(err), err}
+		return err
 	}
 	if !ok(status) {
 		line, _, _ := strings.Cut(strings.TrimSpace(string(excerpt)), "\n")
 		return &Failure{Status, fmt.Errorf("the server answered %d, not 2xx: %q", status, line)}
 	}
 	linger(conn)
-	address := conn.RemoteAddr().String()
-	h.address.Store(&address)
+	h.protocol.Store(&protocol)
+	if h.config.Socket == "" {
+		address := conn.RemoteAddr().String()
+		h.address.Store(&address)
+	}
 	return nil
 }
 
-// Address is the host:port that VUs connect to.
+// excerptSize is how much of an answer's body is worth showing.
+const excerptSize = 200
+
+// ask makes one request on conn, after which the server closes it. The error is a *Failure.
+func (h *HTTP) ask(ctx context.Context, conn net.Conn) (status int, protocol string, excerpt []byte, err error) {
+	if speaksHTTP2(conn) {
+		client, err := h.clientConn(ctx, conn)
+		if err != nil {
+			return 0, "", nil, &Failure{classifyHTTP2(err), err}
+		}
+		defer client.Close()
+		resp, err := client.RoundTrip(h.newHTTP2Request(ctx))
+		if err != nil {
+			return 0, "", nil, &Failure{classifyHTTP2(err), err}
+		}
+		defer resp.Body.Close()
+		excerpt, err = io.ReadAll(io.LimitReader(resp.Body, excerptSize))
+		if err != nil {
+			return 0, "", nil, &Failure{classifyHTTP2(err), err}
+		}
+		return resp.StatusCode, resp.Proto, excerpt, nil
+	}
+	if _, err := conn.Write(h.closing); err != nil {
+		return 0, "", nil, &Failure{Classify(err, Write), err}
+	}
+	excerpt = make([]byte, 0, excerptSize)
+	s := newStream(h.request.Method)
+	s.answer.excerpt = &excerpt
+	if err := s.read(conn); err != nil {
+		return 0, "", nil, &Failure{classifyAnswer(err), err}
+	}
+	return s.answer.status(), "HTTP/1.1", excerpt, nil
+}
+
+// Address is the host:port, or the path of a unix socket, that VUs connect to.
 func (h *HTTP) Address() string { return *h.address.Load() }
+
+// Protocol is what the server spoke when it was probed, HTTP/1.1 or HTTP/2.0; empty before.
+func (h *HTTP) Protocol() string {
+	if p := h.protocol.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+// network is that of Address, as package net names it.
+func (h *HTTP) network() string {
+	if h.config.Socket != "" {
+		return "unix"
+	}
+	return "tcp"
+}
 
 // connect dials and shakes hands. The error is a *Failure.
 func (h *HTTP) connect(ctx context.Context, timeout time.Duration) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: timeout}
-	conn, err := dialer.DialContext(ctx, "tcp", *h.address.Load())
+	conn, err := dialer.DialContext(ctx, h.network(), h.Address())
 	if err != nil {
 		return nil, &Failure{Classify(err, Dial), err}
 	}
@@ -127,22 +202,17 @@ func (h *HTTP) connect(ctx context.Context, timeout time.Duration) (net.Conn, er
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, &Failure{Classify(err, TLS), err}
+		class := Classify(err, TLS)
+		if class != Timeout {
+			class = TLS // also where the server ended the connection in the middle of the handshake
+		}
+		return nil, &Failure{class, err}
 	}
 	return secure, nil
 }
 
 // ok reports whether a status is a success. A redirect is none: it says that the request was not served here.
 func ok(status int) bool { return 200 <= status && status < 300 }
-
-// classifyAnswer is the class of an error met in reading an answer.
-func classifyAnswer(err error) Class {
-	var malformed *malformedError
-	if errors.As(err, &malformed) {
-		return Malformed
-	}
-	return Classify(err, Read)
-}
 
 // lingering is how long a VU waits for the server to close its side of a connection. Then the next level does not
 // meet the connections of the last one still being counted by the server.
@@ -165,118 +235,5 @@ func linger(conn net.Conn) {
 
 // NewVU returns a virtual user with a connection of its own.
 func (h *HTTP) NewVU(timeout time.Duration) VU {
-	v := &httpVU{target: h, timeout: timeout, request: h.keepAlive}
-	if h.config.NoKeepAlive {
-		v.request = h.closing
-	}
-	return v
-}
-
-type httpVU struct {
-	target   *HTTP
-	timeout  time.Duration
-	request  []byte
-	conn     net.Conn // nil: none
-	response *response
-	until    time.Duration // on the clock of Run: until then the deadline of conn reaches
-
-	mu          sync.Mutex // guards conn against Interrupt, and interrupted
-	interrupted bool
-}
-
-func (v *httpVU) Connected() bool { return v.conn != nil }
-
-func (v *httpVU) Connect(ctx context.Context) Class {
-	conn, err := v.target.connect(ctx, v.timeout)
-	if err != nil {
-		return Classify(err, Dial)
-	}
-	v.mu.Lock()
-	v.conn = conn
-	if v.interrupted {
-		conn.SetDeadline(time.Now())
-	}
-	v.mu.Unlock()
-	v.until = 0
-	if v.response == nil {
-		v.response = newResponse(conn)
-	} else {
-		v.response.reset(conn)
-	}
-	return OK
-}
-
-// slack is how much later than its timeout a request may be given up. Setting a deadline costs a lock and a timer, so
-// one that is far enough away is left as it is, and most requests set none.
-func (v *httpVU) slack() time.Duration { return min(v.timeout/2, time.Second/2) }
-
-func (v *httpVU) Do(now time.Duration) Class {
-	if v.until < now+v.timeout {
-		v.mu.Lock()
-		if !v.interrupted {
-			v.conn.SetDeadline(time.Now().Add(v.timeout + v.slack()))
-			v.until = now + v.timeout + v.slack()
-		}
-		v.mu.Unlock()
-	}
-	if v.response.buffered() > 0 {
-		// An answer that nobody asked for would be taken for the answer to this request.
-		v.drop()
-		return Malformed
-	}
-	if _, err := v.conn.Write(v.request); err != nil {
-		v.drop()
-		return Classify(err, Write)
-	}
-	status, err := v.response.read()
-	switch {
-	case err != nil:
-		v.drop()
-		return classifyAnswer(err)
-	case v.response.closing || v.target.config.NoKeepAlive:
-		v.dropComplete()
-	}
-	if !ok(status) {
-		return Status
-	}
-	return OK
-}
-
-func (v *httpVU) Interrupt() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.interrupted = true
-	if v.conn != nil {
-		v.conn.SetDeadline(time.Now())
-	}
-}
-
-// drop closes a connection that is of no more use.
-func (v *httpVU) drop() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.conn.Close()
-	v.conn = nil
-}
-
-// dropComplete closes a connection whose last answer is complete. A reset instead of a FIN leaves no port in
-// TIME_WAIT, of which there are only some 28 000 towards one server; there is nothing left that a reset could destroy.
-func (v *httpVU) dropComplete() {
-	if tcp, is := v.conn.(*net.TCPConn); is {
-		tcp.SetLinger(0)
-	}
-	v.drop()
-}
-
-func (v *httpVU) Close() {
-	if v.conn == nil {
-		return
-	}
-	v.mu.Lock()
-	interrupted := v.interrupted
-	v.mu.Unlock()
-	if !interrupted {
-		linger(v.conn)
-	}
-	v.drop()
+	return newHTTPVU(h, timeout)
 }

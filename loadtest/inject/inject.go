@@ -82,42 +82,37 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 	if err := load.validate(); err != nil {
 		return Measurement{}, err
 	}
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
 	r := &run{
 		load:  load,
 		open:  load.Warmup,
 		close: load.Warmup + load.Window,
 		gun:   make(chan struct{}),
+		abort: abort,
 		total: newTotal(load),
 	}
-	users := make([]VU, load.VUs)
-	for i := range users {
-		users[i] = target.NewVU(load.Timeout)
+	drivers, err := newDrivers(ctx, r, target)
+	if err != nil {
+		return Measurement{}, err
 	}
+	interrupted := make(chan struct{})
 	uninterrupt := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
 		r.stopped.Store(true)
-		for _, u := range users {
-			u.Interrupt()
+		for _, d := range drivers {
+			d.interrupt()
 		}
 	})
-	defer uninterrupt()
 
 	var connected, finished sync.WaitGroup
-	slots := make(chan struct{}, connecting)
-	for _, u := range users {
+	for _, d := range drivers {
 		connected.Add(1)
 		finished.Go(func() {
-			t := tally{total: r.total}
-			slots <- struct{}{}
-			// What an interrupt broke is no failure of the server. ctx is asked, because it is done before stopped is set.
-			if class := u.Connect(ctx); class != OK && ctx.Err() == nil {
-				t.fail(class)
-			}
-			<-slots
+			d.connect(ctx)
 			connected.Done()
 			<-r.gun
-			r.loop(ctx, u, &t)
-			t.flush()
-			u.Close()
+			d.work(ctx)
 		})
 	}
 	connected.Wait()
@@ -127,17 +122,48 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		r.watchEdges(ctx)
+		r.watchEdges(ctx, drivers)
 	}()
 	finished.Wait()
 	<-watched
+	if !uninterrupt() {
+		<-interrupted
+	}
 
 	m := r.total.measurement(load)
-	m.Window = r.window
+	m.Window, m.Strain = r.window, r.strain
 	if ctx.Err() != nil {
 		return m, fmt.Errorf("injection with %d VUs cut short: %w", load.VUs, context.Cause(ctx))
 	}
 	return m, nil
+}
+
+// A driver makes the requests of one VU, or of many.
+type driver interface {
+	// connect tries once to connect each VU.
+	connect(ctx context.Context)
+	// work makes requests until the window has closed, and returns when every VU has finished its last one and both sides
+	// of every connection are closed. Then what the driver counted is in the total of the run.
+	work(ctx context.Context)
+	// thread is the thread that does the work; 0: no certain one.
+	thread() int
+	// interrupt makes connect and work return soon. Any goroutine may call it.
+	interrupt()
+}
+
+// newDrivers returns the drivers of all VUs: event loops where the target can be driven by them, else one for each VU.
+func newDrivers(ctx context.Context, r *run, target Target) ([]driver, error) {
+	if h, is := target.(*HTTP); is {
+		if loops, err := newLoops(ctx, r, h); loops != nil || err != nil {
+			return loops, err
+		}
+	}
+	drivers := make([]driver, r.load.VUs)
+	slots := make(chan struct{}, connecting)
+	for i := range drivers {
+		drivers[i] = &single{run: r, vu: target.NewVU(r.load.Timeout), slots: slots, tally: tally{total: r.total}}
+	}
+	return drivers, nil
 }
 
 // run is what the goroutines of one Run share.
@@ -147,7 +173,9 @@ type run struct {
 	gun         chan struct{}
 	epoch       time.Time     // when the gun fired; set before gun is closed
 	window      time.Duration // real length of the window; watchEdges sets it
+	strain      Strain        // in the window; watchEdges sets it
 	stopped     atomic.Bool   // ctx is done; cheaper to ask before each request than ctx
+	abort       context.CancelCauseFunc
 	total       *total
 }
 
@@ -155,16 +183,18 @@ func (r *run) now() time.Duration { return time.Since(r.epoch) }
 
 // watchEdges calls OnEdge at the edges of the window. The VUs do not wait for it: they compare times of their own, so
 // that a timer that fires late moves no request across an edge.
-func (r *run) watchEdges(ctx context.Context) {
+func (r *run) watchEdges(ctx context.Context, drivers []driver) {
 	if !sleep(ctx, r.open-r.now()) {
 		return
 	}
 	r.edge()
+	meter := newStrainMeter(drivers)
 	if sleep(ctx, r.close-r.now()) {
 		r.window = r.load.Window
 	} else {
 		r.window = min(r.now(), r.close) - r.open
 	}
+	r.strain = meter.strain()
 	r.edge()
 }
 
@@ -174,51 +204,8 @@ func (r *run) edge() {
 	}
 }
 
-// A VU that cannot connect waits before it tries again, doubling from firstPause to lastPause: a server that is down
-// is not hammered, and the failures of a level stay a readable number.
-const (
-	firstPause = time.Millisecond
-	lastPause  = 100 * time.Millisecond
-)
-
-// loop makes requests until the window has closed. The end of one request is the start of the next, so that the clock
-// is read once a request and a closed loop has no gap that nobody measures.
-func (r *run) loop(ctx context.Context, u VU, t *tally) {
-	pause := firstPause
-	for now := r.now(); now < r.close && !r.stopped.Load(); {
-		if !u.Connected() {
-			class := u.Connect(ctx)
-			if ctx.Err() != nil {
-				return
-			}
-			begun := now
-			now = r.now()
-			t.connect(r.inWindow(now), now-begun)
-			if class != OK {
-				t.fail(class)
-				sleep(ctx, pause)
-				pause = min(2*pause, lastPause)
-				now = r.now()
-				continue
-			}
-			pause = firstPause
-		}
-		class := u.Do(now)
-		end := r.now()
-		latency := end - now
-		now = end
-		if class == OK && latency > r.load.Timeout {
-			class = Timeout
-		}
-		if class != OK {
-			if ctx.Err() == nil {
-				t.fail(class)
-			}
-			continue
-		}
-		t.succeed(r.inWindow(end), latency)
-	}
-}
+// over reports whether no request begins any more.
+func (r *run) over(now time.Duration) bool { return now >= r.close || r.stopped.Load() }
 
 // inWindow reports whether a request that ended at end counts. The interval is half open, so that adjoining windows
 // would count every request once.
@@ -250,6 +237,9 @@ type Measurement struct {
 	Failures  Failures      // failures at any time, connecting included; a request that hangs is found after the window
 	Latencies time.Duration // sum over Requests: first byte written to last byte read
 	Connects  time.Duration // sum of the time spent in connecting inside the window
+
+	// Strain is how hard the injector had it in the window.
+	Strain Strain
 
 	// Latency holds the latencies of Requests in microseconds.
 	Latency *hdrhistogram.Histogram

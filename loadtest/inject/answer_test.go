@@ -3,9 +3,10 @@ package inject
 import (
 	"bufio"
 	"bytes"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -18,6 +19,7 @@ const okEmpty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 // answers is shared by the table test and the fuzz target, which starts from them.
 var answers = []struct {
 	name    string
+	method  string // empty: GET
 	bytes   string
 	status  int
 	closing bool
@@ -39,6 +41,15 @@ var answers = []struct {
 	{name: "interim", bytes: "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + okEmpty, status: 200},
 	{name: "chunks", bytes: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", status: 200},
 	{name: "chunks with extension and trailer", bytes: "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\nA;a=\"b\"\r\n0123456789\r\n0\r\nX: y\r\n\r\n", status: 200},
+
+	{name: "empty chunked body", bytes: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", status: 200},
+	{name: "interim answers of all kinds", bytes: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nContent-Length: 7\r\n\r\n" + okEmpty, status: 200},
+	{name: "HEAD with a length", method: http.MethodHead, bytes: "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", status: 200},
+	{name: "HEAD with chunks", method: http.MethodHead, bytes: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", status: 200},
+	{name: "HEAD with neither", method: http.MethodHead, bytes: "HTTP/1.1 200 OK\r\n\r\n", status: 200},
+	{name: "HEAD that closes", method: http.MethodHead, bytes: "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", status: 200, closing: true},
+	{name: "a header line of almost 64 kB", bytes: "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("a", maxLine-10) + "\r\nContent-Length: 0\r\n\r\n", status: 200},
+	{name: "a head of almost 256 kB", bytes: "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", maxHead/6-10) + "Content-Length: 0\r\n\r\n", status: 200},
 
 	{name: "nothing", bytes: "", err: "unexpected EOF"},
 	{name: "half a head", bytes: "HTTP/1.1 200 OK\r\nContent-", err: "unexpected EOF"},
@@ -65,7 +76,7 @@ var answers = []struct {
 	{name: "upgrade", bytes: "HTTP/1.1 101 Switching Protocols\r\n\r\n", err: "malformed answer: switching"},
 }
 
-func TestResponse(t *testing.T) {
+func TestAnswer(t *testing.T) {
 	readers := map[string]func(io.Reader) io.Reader{
 		"at once":       func(r io.Reader) io.Reader { return r },
 		"byte by byte":  iotest.OneByteReader,
@@ -75,82 +86,121 @@ func TestResponse(t *testing.T) {
 	for _, a := range answers {
 		for how, reader := range readers {
 			t.Run(a.name+"/"+how, func(t *testing.T) {
-				r := newResponse(reader(strings.NewReader(a.bytes)))
-				status, err := r.read()
+				s := newStream(a.method)
+				err := s.read(reader(strings.NewReader(a.bytes)))
 				if a.err != "" {
 					require.ErrorContains(t, err, a.err)
 					return
 				}
 				require.NoError(t, err)
-				require.Equal(t, a.status, status)
-				require.Equal(t, a.closing, r.closing)
-				require.Zero(t, r.buffered())
+				require.Equal(t, a.status, s.answer.status())
+				require.Equal(t, a.closing, s.answer.closing())
+				require.False(t, s.excess)
 			})
 		}
 	}
 }
 
-func TestResponsesFollowEachOther(t *testing.T) {
-	stream := "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello" +
-		"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + okEmpty
-	r := newResponse(iotest.OneByteReader(strings.NewReader(stream)))
+func TestAnswersFollowEachOther(t *testing.T) {
+	stream := iotest.OneByteReader(strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello" +
+		"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + okEmpty))
+	s := newStream(http.MethodGet)
 	for _, want := range []int{200, 404, 200} {
-		status, err := r.read()
-		require.NoError(t, err)
-		require.Equal(t, want, status)
+		require.NoError(t, s.read(stream))
+		require.Equal(t, want, s.answer.status())
 	}
-	_, err := r.read()
-	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.ErrorIs(t, s.read(stream), io.ErrUnexpectedEOF)
 }
 
-func TestResponseBodyLargerThanBuffer(t *testing.T) {
-	const size = 10 << 20
-	r := newResponse(io.MultiReader(
-		strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n"),
-		io.LimitReader(zeros{}, size), strings.NewReader(okEmpty)))
-	for range 2 {
-		status, err := r.read()
-		require.NoError(t, err)
-		require.Equal(t, 200, status)
+// TestBodyOfGigabytes feeds bodies that no memory holds: one with its length in the head, and one of chunks.
+func TestBodyOfGigabytes(t *testing.T) {
+	const size = 8 << 30
+	chunk := fmt.Sprintf("%x\r\n", size)
+	for name, head := range map[string]string{
+		"length": fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size),
+		"chunk":  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a answer
+			_, err := a.feed([]byte(head))
+			require.NoError(t, err)
+			piece := make([]byte, 1<<20)
+			require.Zero(t, testing.AllocsPerRun(1, func() { // which runs it twice
+				for fed := 0; fed < size/2; fed += len(piece) {
+					if n, err := a.feed(piece); n != len(piece) || err != nil {
+						panic(err)
+					}
+				}
+			}))
+			if name == "chunk" {
+				require.False(t, a.complete())
+				_, err = a.feed([]byte("\r\n0\r\n\r\n"))
+				require.NoError(t, err)
+			}
+			require.True(t, a.complete())
+		})
 	}
-	require.Equal(t, startBuffer, len(r.buf))
 }
 
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-func TestResponseAllocatesNothing(t *testing.T) {
-	stream := []byte("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\nDate: now\r\n\r\nhello")
-	from := bytes.NewReader(stream)
-	r := newResponse(from)
+func TestAnswerAllocatesNothing(t *testing.T) {
+	bytes := []byte("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\nDate: now\r\n\r\nhello")
+	var a answer
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		from.Reset(stream)
-		if _, err := r.read(); err != nil {
-			panic(err)
+		for cut := range len(bytes) {
+			a.begin()
+			_, err1 := a.feed(bytes[:cut])
+			_, err2 := a.feed(bytes[cut:])
+			if err1 != nil || err2 != nil || !a.complete() {
+				panic("incomplete")
+			}
 		}
 	}))
 }
 
-// FuzzResponse compares with net/http wherever both take the bytes for a whole answer.
-func FuzzResponse(f *testing.F) {
+// FuzzAnswer compares with net/http wherever both take the bytes for a whole answer, and whole bytes with cut ones.
+func FuzzAnswer(f *testing.F) {
 	for _, a := range answers {
 		if len(a.bytes) < 1<<10 { // mutating the large ones is slow and finds nothing else
-			f.Add([]byte(a.bytes))
+			f.Add([]byte(a.bytes), a.method == http.MethodHead, uint(3))
 		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r := newResponse(iotest.HalfReader(bytes.NewReader(b)))
-		status, err := r.read()
+	f.Fuzz(func(t *testing.T, b []byte, head bool, cut uint) {
+		whole := answer{toHead: head}
+		used, err := whole.feed(b)
+		require.LessOrEqual(t, used, len(b))
+
+		// The same bytes in pieces come to the same.
+		pieces, sum := answer{toHead: head}, 0
+		var cutErr error
+		for rest := range slices.Chunk(b, int(cut%16)+1) {
+			n, err := pieces.feed(rest)
+			sum += n
+			if err != nil || n < len(rest) {
+				cutErr = err
+				break
+			}
+		}
+		require.Equal(t, err == nil, cutErr == nil, "%v, %v", err, cutErr)
 		var bad *malformedError
 		if err != nil {
-			require.True(t, errors.As(err, &bad) || errors.Is(err, io.ErrUnexpectedEOF), "%v", err)
+			require.ErrorAs(t, err, &bad)
 			return
 		}
+		require.Equal(t, whole.complete(), pieces.complete())
+		require.Equal(t, used, sum)
+		if whole.end() != nil {
+			require.Error(t, pieces.end())
+			return
+		}
+
 		theirs := bufio.NewReader(bytes.NewReader(b))
-		get, _ := http.NewRequest(http.MethodGet, "http://x/", nil)
+		method := http.MethodGet
+		if head {
+			method = http.MethodHead
+		}
+		req, _ := http.NewRequest(method, "http://x/", nil)
 		for {
-			answer, err := http.ReadResponse(theirs, get)
+			answer, err := http.ReadResponse(theirs, req)
 			if err != nil {
 				return
 			}
@@ -158,15 +208,11 @@ func FuzzResponse(f *testing.F) {
 				return
 			}
 			if answer.StatusCode >= 200 {
-				require.Equal(t, answer.StatusCode, status)
-				require.Equal(t, remaining(theirs), r.buffered()+remaining(r.from), "bytes after the answer")
+				require.Equal(t, answer.StatusCode, whole.status())
+				left, _ := io.Copy(io.Discard, theirs)
+				require.EqualValues(t, left, len(b)-used, "bytes after the answer")
 				return
 			}
 		}
 	})
-}
-
-func remaining(r io.Reader) int {
-	n, _ := io.Copy(io.Discard, r)
-	return int(n)
 }
