@@ -7,7 +7,7 @@
 GO     ?= go
 COUNT  ?= 6
 
-.PHONY: help build test race load bench scaling original lint fuzz
+.PHONY: help build test race load bench scaling original engines lint fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ scaling: ## connections spread over the workers, and two VUs get two cores (STAR
 
 original: ## capacity of the original's workload, found by rampart and by k6 in turns (needs gunicorn, Flask, k6)
 	@scripts/original/compare.sh
+
+engines: ## built-in injection and k6 against one server, in turns: throughput and p95 agree (needs k6; ROUNDS, DURATION)
+	@scripts/engines.sh
 
 lint: ## gofmt, go vet with and without -tags=load, golangci-lint or staticcheck, govulncheck
 	@scripts/lint.sh

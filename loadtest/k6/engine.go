@@ -1,0 +1,155 @@
+// Package k6 injects with an installed k6 (https://k6.io) what package inject injects itself: the same closed loop, the
+// same window, the same classes of failure, in the same [inject.Measurement]. It is there to cross-check the built-in
+// injection with a tool that shares no code with it.
+//
+// Each level is one run of k6, with a script that is made for it and given to it on stdin, so that no password gets
+// into a file or into arguments. Configuration of k6 that the user has otherwise, in files and K6_* variables, does not
+// apply, nor does a proxy: a level has to mean the same for both engines.
+//
+// What k6 does differently:
+//   - Latency is k6's http_req_duration: sending, waiting and receiving. What k6 itself does between two requests, some
+//     0.1 ms, is in no latency, but costs throughput.
+//   - A VU connects with its first request, in the warm-up where there is one.
+//   - k6 gives percentiles and no histogram; [inject.Measurement.Latency] is rebuilt from them, see histogram.
+//   - Go's HTTP client, on which k6 is built, sends a request again, unseen, when the server has closed a connection that
+//     was in use before, and drops an answer that nobody asked for together with its connection.
+//   - k6's clock is the wall clock: who sets it while a level runs, moves the window.
+package k6
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"rampart/loadtest/inject"
+)
+
+// Engine drives an installed k6. Its methods may be called at the same time.
+type Engine struct {
+	path   string // of k6
+	config inject.HTTPConfig
+	redact *strings.Replacer // takes secrets out of what k6 says
+	grace  time.Duration     // how long an interrupted k6 may take to sum up before it is killed
+
+	mu      sync.Mutex // guards what follows
+	running map[*process]bool
+	spent   time.Duration // processor time of the processes that have ended
+	shown   time.Duration // the highest answer of CPU so far
+}
+
+// New finds k6 on PATH. The error says what k6 cannot do of what c asks for, or how to get k6 where it is missing; it
+// never shows a password.
+func New(c inject.HTTPConfig) (*Engine, error) {
+	if c.Socket != "" {
+		return nil, fmt.Errorf("k6 cannot connect to the unix socket %s; use ENGINE=builtin", c.Socket)
+	}
+	// What the built-in engine refuses is refused here as well, and in the same words.
+	if _, err := inject.NewHTTP(c); err != nil {
+		return nil, err
+	}
+	if _, err := http.NewRequest(c.Method, inject.Display(c.URL), nil); err != nil {
+		return nil, err
+	}
+	for name, values := range c.Header {
+		for _, v := range values {
+			if !utf8.ValidString(v) {
+				return nil, fmt.Errorf("header %s: k6 can only send UTF-8; use ENGINE=builtin", name)
+			}
+		}
+	}
+	path, err := exec.LookPath("k6")
+	if err != nil {
+		return nil, fmt.Errorf("no k6 to inject with (%w); get it by go install go.k6.io/k6@latest or from "+
+			"https://grafana.com/docs/k6/latest/set-up/install-k6/, or use ENGINE=builtin", err)
+	}
+	return &Engine{path: path, config: c, redact: redactor(c), grace: 5 * time.Second, running: make(map[*process]bool)}, nil
+}
+
+// redactor takes what authenticates a request of c out of a text. k6 has no reason to show it, but what k6 says ends up
+// in logs.
+func redactor(c inject.HTTPConfig) *strings.Replacer {
+	var pairs []string
+	hide := func(secret string) {
+		if secret != "" {
+			pairs = append(pairs, secret, "***")
+		}
+	}
+	if c.URL.User != nil {
+		hide(credentials(c.URL.User))
+		password, _ := c.URL.User.Password()
+		hide(password)
+		hide(base64.StdEncoding.EncodeToString([]byte(password)))
+	}
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie"} {
+		for _, v := range c.Header.Values(name) {
+			hide(v)
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// Inject runs one level, as [inject.Run] does, and returns what k6 measured. The error says that k6 failed, with its
+// exit code and its last words, or that ctx cut the level short: then it wraps the cause of ctx, and the measurement
+// holds what k6 had counted, if it still got to say so.
+func (e *Engine) Inject(ctx context.Context, load inject.Load) (inject.Measurement, error) {
+	if err := validate(load); err != nil {
+		return inject.Measurement{}, err
+	}
+	w := window{load: load}
+	token := rand.Text()
+	code, err := script(e.config, load, token)
+	if err != nil {
+		return inject.Measurement{}, err
+	}
+	p := newProcess(ctx, e.path, code, token)
+	p.cmd.Env = environment(os.Environ(), e.config)
+	p.cmd.WaitDelay = e.grace
+	err = p.start(e.enter, e.leave)
+	if ctx.Err() == nil && err != nil {
+		return inject.Measurement{}, fmt.Errorf("start k6: %w", err)
+	}
+	if err == nil {
+		w.follow(ctx, p)
+	}
+
+	var s summary
+	switch {
+	case ctx.Err() != nil:
+		// No summary is no problem: k6 may have been interrupted before it had anything to sum up.
+		s, _ = parseSummary(p.stdout.Bytes())
+		err = fmt.Errorf("injection with %d VUs cut short: %w", load.VUs, context.Cause(ctx))
+	case p.err != nil:
+		return inject.Measurement{}, fmt.Errorf("k6 %s; its last words:\n%s", p.state(), e.redact.Replace(p.stderr.String()))
+	default:
+		if s, err = parseSummary(p.stdout.Bytes()); err != nil {
+			return inject.Measurement{}, fmt.Errorf("k6 gave no summary that can be read: %w; 1.0 or newer is needed; its last words:\n%s",
+				err, e.redact.Replace(p.stderr.String()))
+		}
+	}
+	m := s.measurement(load)
+	m.Window = w.length
+	return m, err
+}
+
+// validate refuses what inject.Run refuses.
+func validate(l inject.Load) error {
+	switch {
+	case l.VUs < 1:
+		return fmt.Errorf("load with %d VUs: at least 1 is needed", l.VUs)
+	case l.Warmup < 0:
+		return fmt.Errorf("load with a warm-up of %v: it cannot be negative", l.Warmup)
+	case l.Window <= 0:
+		return fmt.Errorf("load with a window of %v: it must be longer than 0", l.Window)
+	case l.Timeout <= 0:
+		return fmt.Errorf("load with a request timeout of %v: it must be longer than 0", l.Timeout)
+	}
+	return nil
+}
