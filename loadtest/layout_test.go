@@ -44,6 +44,7 @@ func TestImportDirections(t *testing.T) {
 		{"rampart/server/prefork", "the supervisor knows no workload", true, []string{"rampart/server/app"}},
 		{"rampart/loadtest/inject", "parts do not know the whole", true,
 			[]string{"rampart/loadtest", "rampart/loadtest/capacity", "rampart/loadtest/report", "rampart/loadtest/verdict"}},
+		{"rampart/loadtest/k6", "parts do not know the whole", true, []string{"rampart/loadtest", "rampart/loadtest/report"}},
 		{"rampart/loadtest/report", "parts do not know the whole", true, []string{"rampart/loadtest"}},
 		{"rampart/loadtest/capacity", "decisions need no clock and no I/O", false, append(io, "time", "rampart/...")},
 		{"rampart/loadtest/verdict", "verdicts need no I/O", false, append(io, "rampart/...")},

@@ -7,13 +7,14 @@
 // apply, nor does a proxy: a level has to mean the same for both engines.
 //
 // What k6 does differently:
-//   - Latency is k6's http_req_duration: sending, waiting and receiving. What k6 itself does between two requests, some
-//     0.1 ms, is in no latency, but costs throughput.
-//   - A VU connects with its first request, in the warm-up where there is one.
+//   - Latency is k6's http_req_duration: sending, waiting and receiving. What k6 itself does between two requests is in no
+//     latency, but costs throughput: 0.1 to 0.2 ms where a VU waits 5 ms for each answer. make engines shows how much.
+//   - VUs do not begin at one moment but spread over 100 ms before the warm-up, and connect with their first request. Those
+//     that begin together get their answers together, and would then wait for each other in k6.
 //   - k6 gives percentiles and no histogram; [inject.Measurement.Latency] is rebuilt from them, see histogram.
 //   - Go's HTTP client, on which k6 is built, sends a request again, unseen, when the server has closed a connection that
 //     was in use before, and drops an answer that nobody asked for together with its connection.
-//   - k6's clock is the wall clock: who sets it while a level runs, moves the window.
+//   - The script's clock is the wall clock in milliseconds: who sets it while a level runs, moves the window.
 package k6
 
 import (

@@ -44,7 +44,7 @@ const serviceTime = 5 * time.Millisecond
 
 // serve is a server with a service time. It ends with its stdin.
 func serve() {
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(serviceTime) }))
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { pause(serviceTime) }))
 	fmt.Println(server.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }

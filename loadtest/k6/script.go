@@ -17,7 +17,8 @@ import (
 //go:embed script.js
 var source string
 
-// gun is when the VUs begin, on k6's clock. k6 starts them one by one; until then all are there.
+// gun is by when the last VU has begun and the warm-up begins, counted from the start of the script. k6 starts VUs one by
+// one.
 const gun = 100 * time.Millisecond
 
 // settings is what the script is told. Times are in milliseconds.
