@@ -8,7 +8,7 @@
 //
 // What k6 does differently:
 //   - Latency is k6's http_req_duration: sending, waiting and receiving. What k6 itself does between two requests is in no
-//     latency, but costs throughput: 0.1 to 0.2 ms where a VU waits 5 ms for each answer. make engines shows how much.
+//     latency, but costs throughput: about 0.1 ms a request. make engines shows how much.
 //   - VUs do not begin at one moment but spread over 100 ms before the warm-up, and connect with their first request. Those
 //     that begin together get their answers together, and would then wait for each other in k6.
 //   - k6 gives percentiles and no histogram; [inject.Measurement.Latency] is rebuilt from them, see histogram.

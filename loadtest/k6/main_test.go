@@ -2,6 +2,7 @@ package k6
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "server":
 		serve()
+	case "parent":
+		parent()
 	default:
 		os.Exit(fakeK6(act))
 	}
@@ -47,6 +50,24 @@ func serve() {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { pause(serviceTime) }))
 	fmt.Println(server.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// parent injects with a k6 that does not end by itself, and says which process that is.
+func parent() {
+	os.Setenv(actAs, "until interrupted")
+	u, _ := url.Parse("http://127.0.0.1:1/")
+	e, err := New(inject.HTTPConfig{URL: u})
+	if err != nil {
+		panic(err)
+	}
+	l := load(1)
+	l.OnEdge = func() {
+		for p := range e.running {
+			fmt.Println(p.cmd.Process.Pid)
+		}
+	}
+	_, err = e.Inject(context.Background(), l)
+	panic(err)
 }
 
 // fakeK6 is a k6 that behaves in a certain way, and returns its exit code.

@@ -43,12 +43,12 @@ func (p *process) start(enter, leave func(*process)) error {
 	p.cmd.Args = append(p.cmd.Args, "--config", config, "-")
 	started := make(chan error)
 	go func() {
-		defer os.Remove(config)
 		// The kernel sends the signal of a parent's death when the parent's thread ends, not the process. This
 		// goroutine keeps its thread until k6 has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err := p.cmd.Start(); err != nil {
+			os.Remove(config)
 			started <- err
 			return
 		}
@@ -57,6 +57,7 @@ func (p *process) start(enter, leave func(*process)) error {
 		p.err = p.cmd.Wait()
 		// Whoever of the group outlived k6 has nothing left to do.
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		os.Remove(config)
 		leave(p)
 		close(p.ended)
 	}()
