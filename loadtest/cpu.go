@@ -2,10 +2,11 @@ package loadtest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
-	"net/url"
 	"syscall"
 	"time"
 
@@ -60,14 +61,20 @@ var errNoMeter = errors.New("no process_cpu_seconds_total")
 // cpuMetric is the name under which Prometheus clients in all languages export processor time.
 const cpuMetric = "process_cpu_seconds_total"
 
-// metricsCPU meters a server by its /metrics page.
-func metricsCPU(ctx context.Context, server *url.URL) CPUMeter {
-	page := *server
+// metricsCPU meters the server that c leads to by its /metrics page.
+func metricsCPU(ctx context.Context, c inject.HTTPConfig) CPUMeter {
+	page := *c.URL
 	page.Path, page.RawPath, page.RawQuery = "/metrics", "", ""
-	client := &http.Client{
-		Timeout:   5 * time.Second,
-		Transport: &http.Transport{DisableKeepAlives: true}, // an idle connection would occupy a worker of the server
+	transport := &http.Transport{
+		DisableKeepAlives: true, // an idle connection would occupy a worker of the server
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: c.Insecure},
 	}
+	if c.Socket != "" {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
+		}
+	}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: transport}
 	return func() (time.Duration, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), nil)
 		if err != nil {
@@ -97,13 +104,13 @@ func metricsCPU(ctx context.Context, server *url.URL) CPUMeter {
 	}
 }
 
-// serverCPU returns a meter for the server at u, whose connections lead to address: by its processes where they are on
-// this machine and can be seen, else by its metrics; nil where neither is possible.
-func serverCPU(ctx context.Context, u *url.URL, address string) CPUMeter {
+// serverCPU returns a meter for the server that c leads to, at address: by its processes where they are on this machine and
+// can be seen, else by its metrics; nil where neither is possible.
+func serverCPU(ctx context.Context, c inject.HTTPConfig, address string) CPUMeter {
 	if meter := listenerCPU(address); meter != nil {
 		return meter
 	}
-	meter := metricsCPU(ctx, u)
+	meter := metricsCPU(ctx, c)
 	if _, err := meter(); err != nil {
 		return nil
 	}

@@ -135,23 +135,27 @@ func processCPU(pid int) (time.Duration, error) {
 // forwarders listen on behalf of a server that is elsewhere: their processor time is not the server's.
 var forwarders = []string{"docker-proxy", "rootlessport", "slirp4netns", "ssh", "sshd", "kubectl"}
 
-// listenerCPU meters the processes that listen on address, if it is one of this machine and they can be seen.
+// listenerCPU meters the processes that listen on address, host:port or the path of a unix socket, if it is one of this
+// machine and they can be seen.
 func listenerCPU(address string) CPUMeter {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil || !isLocal(ap.Addr()) {
-		return nil
+	tables, find := []string{"/proc/net/unix"}, func(table []byte) []string { return unixInodes(table, address) }
+	if ap, err := netip.ParseAddrPort(address); err == nil {
+		if !isLocal(ap.Addr()) {
+			return nil
+		}
+		tables, find = []string{"/proc/net/tcp", "/proc/net/tcp6"}, func(table []byte) []string { return listeningInodes(table, ap) }
 	}
-	inodes := make(map[string]bool)
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	sockets := make(map[string]bool)
+	for _, table := range tables {
 		b, err := os.ReadFile(table)
 		if err != nil {
 			continue
 		}
-		for _, inode := range listeningInodes(b, ap) {
-			inodes["socket:["+inode+"]"] = true
+		for _, inode := range find(b) {
+			sockets["socket:["+inode+"]"] = true
 		}
 	}
-	roots := holders(inodes)
+	roots := holders(sockets)
 	all, err := processes()
 	if len(roots) == 0 || err != nil {
 		return nil
@@ -194,6 +198,20 @@ func listeningInodes(table []byte, ap netip.AddrPort) []string {
 		}
 		at, ok := parseKernelAddr(fields[local])
 		if ok && at.Port() == ap.Port() && (at.Addr() == ap.Addr().Unmap() || at.Addr().IsUnspecified()) {
+			inodes = append(inodes, fields[inode])
+		}
+	}
+	return inodes
+}
+
+// unixInodes reads /proc/net/unix and returns the inodes of the sockets that listen on path.
+func unixInodes(table []byte, path string) []string {
+	const flags, inode, name, accepts = 3, 6, 7, "00010000"
+	var inodes []string
+	lines := bufio.NewScanner(bytes.NewReader(table))
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) > name && fields[flags] == accepts && strings.HasSuffix(lines.Text(), " "+path) {
 			inodes = append(inodes, fields[inode])
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -84,6 +85,38 @@ func TestListenerCPU(t *testing.T) {
 	l.Close()
 	require.Nil(t, listenerCPU(l.Addr().String()), "nobody listens")
 	require.Nil(t, listenerCPU("192.0.2.1:80"), "another machine")
+
+	path := filepath.Join(t.TempDir(), "a socket")
+	socket, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer socket.Close()
+	require.NotNil(t, listenerCPU(path))
+	require.Nil(t, listenerCPU(path+"2"), "nobody listens")
+}
+
+func TestStolenTime(t *testing.T) {
+	got, err := parseSteal([]byte("cpu  26744 0 11016 81605 508 0 386 1234 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"))
+	require.NoError(t, err)
+	require.Equal(t, 12340*time.Millisecond, got)
+	for _, stat := range []string{"", "cpu 1 2 3", "cpu0 1 2 3 4 5 6 7 8 9 10\n", "cpu  1 2 3 4 5 6 7 x 9 10\n"} {
+		_, err := parseSteal([]byte(stat))
+		require.Error(t, err, stat)
+	}
+
+	got, err = parseThrottled([]byte("usage_usec 5\nnr_throttled 2\nthrottled_usec 1500\n"))
+	require.NoError(t, err)
+	require.Equal(t, 1500*time.Microsecond, got)
+	got, err = parseThrottled([]byte("usage_usec 5\n"))
+	require.NoError(t, err)
+	require.Zero(t, got, "no limit")
+	_, err = parseThrottled([]byte("throttled_usec x\n"))
+	require.Error(t, err)
+
+	require.Equal(t, "/a/b", unifiedGroup([]byte("1:cpu:/x\n0::/a/b\n")))
+	require.Equal(t, "/", unifiedGroup([]byte("1:cpu:/x\n")))
+
+	_, err = stolenTime()
+	require.NoError(t, err)
 }
 
 func TestTreeCPUCountsTheDead(t *testing.T) {

@@ -15,3 +15,5 @@ func listenerCPU(string) CPUMeter { return nil }
 func treeCPU(...int) CPUMeter {
 	return func() (time.Duration, error) { return 0, errors.ErrUnsupported }
 }
+
+func stolenTime() (time.Duration, error) { return 0, errors.ErrUnsupported }

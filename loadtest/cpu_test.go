@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"rampart/loadtest/inject"
 )
 
 func TestMetricsCPU(t *testing.T) {
@@ -27,7 +29,7 @@ process_cpu_seconds_total 12.5
 	defer server.Close()
 	u, err := url.Parse(server.URL + "/work?a=b")
 	require.NoError(t, err)
-	meter := metricsCPU(t.Context(), u)
+	meter := metricsCPU(t.Context(), inject.HTTPConfig{URL: u})
 
 	used, err := meter()
 	require.NoError(t, err)

@@ -1,53 +1,104 @@
 package loadtest
 
 import (
+	"context"
 	"fmt"
+	"sync"
+	"time"
 
+	"rampart/loadtest/inject"
 	"rampart/loadtest/report"
 )
 
 // Kinds of doubt.
 const (
-	DoubtLittle   = "littles-law"  // VUs, throughput and latency contradict each other
-	DoubtInjector = "injector-cpu" // the injector had hardly any processor time left
+	DoubtLittle  = "littles-law"      // VUs, throughput and latency contradict each other
+	DoubtCPU     = "injector-cpu"     // the injector had hardly any processor time left
+	DoubtDelay   = "injector-delay"   // the injector had to wait for a processor, for a good part of the latency
+	DoubtCeiling = "injector-ceiling" // a server that does nothing gives hardly more
+	DoubtStolen  = "stolen-time"      // the machine was kept from computing
 )
 
-// Limits of doubt.
+// Limits of doubt. Each lies well beyond what calm ramps show on two processors that server and injector share (README.md,
+// Figures), because a doubt that is often raised is soon ignored.
 const (
 	littleTolerance = 0.05
-	injectorShare   = 0.8
+	injectorBusy    = 0.9 // of an event loop
+	injectorShare   = 0.8 // of the processors
+	injectorDelay   = 0.5 // of the median latency
+	ceilingShare    = 0.8
+	stolenShare     = 0.05
 )
 
-// doubts returns the reasons not to trust a level, measured by an injector that may use a number of CPUs.
-func doubts(l Level, cpus int) report.Doubts {
+// limits are what the injector cannot go beyond.
+type limits struct {
+	cpus    int     // that it may use
+	ceiling float64 // requests per second against a server that does nothing; 0: not known
+}
+
+// doubts returns the reasons not to trust a level.
+func doubts(l Level, limits limits) report.Doubts {
 	var all report.Doubts
-	if text, ok := breaksLittle(l); ok {
-		all = append(all, report.Doubt{Kind: DoubtLittle, Text: text})
+	doubt := func(kind, format string, a ...any) {
+		all = append(all, report.Doubt{Kind: kind, Text: fmt.Sprintf(format, a...)})
 	}
-	if l.ClientCPU != nil {
-		if share := l.ClientCPU.Cores() / float64(cpus); share > injectorShare {
-			all = append(all, report.Doubt{Kind: DoubtInjector, Text: fmt.Sprintf(
-				"the injector used %.0f %% of the %d CPUs that it may use: it may have measured itself", 100*share, cpus)})
-		}
+	if busy, ok := breaksLittle(l); ok {
+		doubt(DoubtLittle, "throughput times latency gives %.2f busy VUs, which breaks Little's law", busy)
+	}
+	cpus := float64(limits.cpus)
+	switch {
+	case l.Strain.Busy > injectorBusy:
+		doubt(DoubtCPU, "the busiest thread of the injector was busy for %.0f %% of the window: it may have measured itself",
+			100*l.Strain.Busy)
+	case l.ClientCPU != nil && l.ClientCPU.Cores()/cpus > injectorShare:
+		doubt(DoubtCPU, "the injector used %.0f %% of the %d CPUs that it may use: it may have measured itself",
+			100*l.ClientCPU.Cores()/cpus, limits.cpus)
+	}
+	if p50 := l.Quantile(0.5); l.Requests > 0 && l.Strain.Delay.Seconds() > injectorDelay*p50.Seconds() {
+		doubt(DoubtDelay, "the injector waited for a processor for %v on average, at a median latency of %v: latencies contain it",
+			l.Strain.Delay.Round(time.Microsecond), p50)
+	}
+	if x := l.Throughput(); limits.ceiling > 0 && x > ceilingShare*limits.ceiling {
+		doubt(DoubtCeiling, "a server that does nothing gave this injector %.0f requests/s, hardly more than this one's %.0f",
+			limits.ceiling, x)
+	}
+	if l.Stolen != nil && l.Stolen.Cores()/cpus > stolenShare {
+		doubt(DoubtStolen, "%.0f %% of the machine's processor time were stolen by the hypervisor or withheld by a CPU limit",
+			100*l.Stolen.Cores()/cpus)
 	}
 	return all
 }
 
 // breaksLittle checks Little's law, N = X·R (J. D. C. Little, "A Proof for the Queuing Formula L = λW", Operations
 // Research 9(3), 1961), which a closed loop without think time must keep: at any time each VU is in one request, or
-// connecting for it. Where they were not, some VUs stood still or the clock did.
+// connecting for it. Where they were not, some VUs stood still or the clock did. It returns how many VUs were busy.
 //
 // A window cuts requests at both ends, so that up to one request a VU is counted with a part that lies outside, or not
 // at all. The tolerance grows by what that can amount to. Failed requests have no latency here, so a level that has any
 // cannot be checked.
-func breaksLittle(l Level) (string, bool) {
+func breaksLittle(l Level) (busy float64, broken bool) {
 	if l.Requests == 0 || l.Failures.Total() > 0 {
-		return "", false
+		return 0, false
 	}
-	busy := (l.Latencies + l.Connects).Seconds() / l.Window.Seconds()
+	busy = (l.Latencies + l.Connects).Seconds() / l.Window.Seconds()
 	tolerance := littleTolerance + l.Mean().Seconds()/l.Window.Seconds()
-	if off := busy/float64(l.VUs) - 1; off < -tolerance || off > tolerance {
-		return fmt.Sprintf("throughput times latency gives %.2f busy VUs, which breaks Little's law", busy), true
-	}
-	return "", false
+	off := busy/float64(l.VUs) - 1
+	return busy, off < -tolerance || off > tolerance
 }
+
+// busyEnough is the share of its time from which on the ceiling of the injector is worth measuring: below, a level is far
+// from it.
+const busyEnough = 0.5
+
+// ceiling is that of this process, in requests per second; 0: it cannot be known. It is measured once, when it is first
+// needed, in a tenth of a second. Of three tries the best counts: what disturbs one makes it lower.
+var ceiling = sync.OnceValue(func() float64 {
+	const vus, tries, window = 64, 3, 30 * time.Millisecond
+	best := 0.0
+	for range tries {
+		if x, err := inject.Ceiling(context.Background(), vus, window); err == nil {
+			best = max(best, x)
+		}
+	}
+	return best
+})

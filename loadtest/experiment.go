@@ -53,9 +53,28 @@ func HTTP(rawURL string) (inject.Target, error) {
 // failed request; return an [*inject.Failure] to choose its class.
 func Func(do func(context.Context) error) inject.Target { return inject.Func(do) }
 
-// Experiment is what all levels of an experiment have in common. Only Target has to be set.
+// An Engine injects the load of one level: the built-in one, which an Experiment uses unless it is told otherwise, or
+// another load generator, as [rampart/loadtest/k6].
+type Engine interface {
+	// Inject injects one level and returns what it measured, as [inject.Run] does.
+	Inject(ctx context.Context, load inject.Load) (inject.Measurement, error)
+	// CPU is the processor time that the injector has used so far: a [CPUMeter].
+	CPU() (time.Duration, error)
+}
+
+// builtin is the built-in engine.
+type builtin struct{ target inject.Target }
+
+func (b builtin) Inject(ctx context.Context, load inject.Load) (inject.Measurement, error) {
+	return inject.Run(ctx, b.target, load)
+}
+
+func (builtin) CPU() (time.Duration, error) { return ownCPU() }
+
+// Experiment is what all levels of an experiment have in common. Only Target or Engine has to be set.
 type Experiment struct {
-	Target  inject.Target
+	Target  inject.Target // what the built-in engine loads
+	Engine  Engine        // nil: the built-in one
 	Window  time.Duration // timed part of each level; 0: DefaultWindow
 	Warmup  time.Duration // untimed lead-in of each level; 0: none
 	Timeout time.Duration // a request that takes longer is a failure; 0: DefaultTimeout
@@ -64,6 +83,8 @@ type Experiment struct {
 	ServerCPU CPUMeter
 	// Progress, if not nil, is told about each level.
 	Progress Progress
+
+	stolen CPUMeter // nil: stolenTime; tests have another one
 }
 
 // Progress shows a person what an experiment is doing.
@@ -81,6 +102,12 @@ func (e Experiment) withDefaults() Experiment {
 	if e.Timeout == 0 {
 		e.Timeout = DefaultTimeout
 	}
+	if e.Engine == nil {
+		e.Engine = builtin{e.Target}
+	}
+	if e.stolen == nil {
+		e.stolen = stolenTime
+	}
 	return e
 }
 
@@ -95,15 +122,19 @@ func (e Experiment) Level(ctx context.Context, vus int) (Level, error) {
 		e.Progress.Begin(vus, e.duration())
 		defer e.Progress.End()
 	}
-	client, server := usage{meter: ownCPU}, usage{meter: e.ServerCPU}
-	m, err := inject.Run(ctx, e.Target, inject.Load{
+	client, server, thief := usage{meter: e.Engine.CPU}, usage{meter: e.ServerCPU}, usage{meter: e.stolen}
+	m, err := e.Engine.Inject(ctx, inject.Load{
 		VUs:     vus,
 		Warmup:  e.Warmup,
 		Window:  e.Window,
 		Timeout: e.Timeout,
-		OnEdge:  func() { client.edge(); server.edge() },
+		OnEdge:  func() { client.edge(); server.edge(); thief.edge() },
 	})
-	level := Level{Measurement: m, Partial: err != nil, ClientCPU: client.spent, ServerCPU: server.spent}
-	level.Doubts = doubts(level, runtime.GOMAXPROCS(0))
+	level := Level{Measurement: m, Partial: err != nil, ClientCPU: client.spent, ServerCPU: server.spent, Stolen: thief.spent}
+	known := limits{cpus: runtime.GOMAXPROCS(0)}
+	if m.Strain.Busy > busyEnough {
+		known.ceiling = ceiling()
+	}
+	level.Doubts = doubts(level, known)
 	return level, err
 }

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"rampart/loadtest/inject"
 	"rampart/loadtest/report"
 )
 
@@ -119,7 +118,7 @@ func experiment(tb testing.TB) Experiment {
 	if lab.terminal != nil {
 		e.Progress = lab.terminal
 	}
-	lab.target = inject.Display(settings.Server)
+	lab.target = fmt.Sprint(e.Target)
 	return e
 }
 

@@ -1,10 +1,15 @@
 package loadtest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/textproto"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -12,12 +17,20 @@ import (
 	"time"
 
 	"rampart/loadtest/inject"
+	"rampart/loadtest/k6"
 	"rampart/loadtest/report"
 )
 
 // Settings are what a user sets in the environment. README.md has the table of variables.
 type Settings struct {
 	Server         *url.URL      // SERVER; nil: build and start the bundled server
+	Socket         string        // SERVER=unix:PATH: the unix socket behind Server
+	Method         string        // METHOD
+	Header         http.Header   // HEADERS
+	Body           []byte        // BODY
+	Insecure       bool          // INSECURE
+	HTTP2          bool          // HTTP2
+	Engine         string        // ENGINE: EngineBuiltin or EngineK6
 	Iterations     uint64        // ITERATIONS
 	Duration       time.Duration // DURATION: the window of each level
 	Warmup         time.Duration // WARMUP
@@ -28,11 +41,18 @@ type Settings struct {
 	Results        string        // RESULTS: the folder for result files
 }
 
+// Engines.
+const (
+	EngineBuiltin = "builtin"
+	EngineK6      = "k6"
+)
+
 // Bounds of settings, which stop a slip of the finger and not a purpose.
 const (
 	maxDuration   = 24 * time.Hour
 	maxVUs        = 1 << 20
 	maxIterations = 1 << 62
+	maxBody       = 256 << 20 // it is kept in memory
 )
 
 // SettingsFromEnv reads the settings with getenv, which is [os.Getenv] but in tests. A variable that is empty counts as
@@ -58,9 +78,27 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 	set("KEEPALIVE", "on", into(&s.KeepAlive, parseSwitch))
 	set("RESULTS", "results", into(&s.Results, parsePath))
 	set("STOP", "classic", parseOnly("classic"))
-	set("ENGINE", "builtin", parseOnly("builtin"))
+	set("ENGINE", EngineBuiltin, into(&s.Engine, parseEngine))
+	set("INSECURE", "off", into(&s.Insecure, parseSwitch))
+	set("HTTP2", "on", into(&s.HTTP2, parseSwitch))
+	set("HEADERS", "", into(&s.Header, parseHeaders))
+	set("BODY", "", into(&s.Body, parseBody))
+	method := http.MethodGet
+	if len(s.Body) > 0 {
+		method = http.MethodPost
+	}
+	set("METHOD", method, into(&s.Method, parseMethod))
 	if server := getenv("SERVER"); server != "" {
-		set("SERVER", server, into(&s.Server, func(v string) (*url.URL, error) { return parseServer(v, s.Iterations) }))
+		set("SERVER", server, func(v string) (err error) {
+			s.Server, s.Socket, err = parseServer(v, s.Iterations)
+			return err
+		})
+	}
+	if len(errs) == 0 {
+		// What only shows when all is put together: a header that cannot be set, say.
+		if _, err := inject.NewHTTP(s.http(s.Workload("localhost"))); err != nil {
+			errs = append(errs, fmt.Errorf("METHOD, HEADERS or BODY: %w; want what a request can have", err))
+		}
 	}
 	return s, errors.Join(errs...)
 }
@@ -68,22 +106,41 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 // defaultWarmup is a tenth of the window, at most 2 s.
 func defaultWarmup(window time.Duration) time.Duration { return min(window/10, 2*time.Second) }
 
-// List returns the settings as the user would set them, without the server, which may hold a password.
+// List returns the settings as the user would set them, without what may be a secret: the server, which may hold a
+// password, and the values of headers. Of those that have a default that hardly anyone changes, only what was changed.
 func (s Settings) List() []report.Setting {
-	keepAlive := "on"
-	if !s.KeepAlive {
-		keepAlive = "off"
-	}
-	return []report.Setting{
+	list := []report.Setting{
 		{Name: "ITERATIONS", Value: strconv.FormatUint(s.Iterations, 10)},
 		{Name: "DURATION", Value: s.Duration.String()},
 		{Name: "WARMUP", Value: s.Warmup.String()},
 		{Name: "REQUEST_TIMEOUT", Value: s.RequestTimeout.String()},
-		{Name: "KEEPALIVE", Value: keepAlive},
+		{Name: "KEEPALIVE", Value: onOff(s.KeepAlive)},
 		{Name: "MAX_VUS", Value: strconv.Itoa(s.MaxVUs)},
 		{Name: "STOP", Value: "classic"},
-		{Name: "ENGINE", Value: "builtin"},
+		{Name: "ENGINE", Value: s.Engine},
 	}
+	for _, more := range []struct {
+		changed     bool
+		name, value string
+	}{
+		{s.Method != http.MethodGet, "METHOD", s.Method},
+		{len(s.Header) > 0, "HEADERS", strings.Join(slices.Sorted(maps.Keys(s.Header)), ", ")},
+		{len(s.Body) > 0, "BODY", fmt.Sprintf("%d bytes", len(s.Body))},
+		{s.Insecure, "INSECURE", onOff(s.Insecure)},
+		{!s.HTTP2, "HTTP2", onOff(s.HTTP2)},
+	} {
+		if more.changed {
+			list = append(list, report.Setting{Name: more.name, Value: more.value})
+		}
+	}
+	return list
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 // into makes a parser that stores what parse returns.
@@ -172,6 +229,61 @@ func parseOnly(want string) func(string) error {
 	}
 }
 
+func parseEngine(s string) (string, error) {
+	if s != EngineBuiltin && s != EngineK6 {
+		return "", fmt.Errorf("want %s or %s", EngineBuiltin, EngineK6)
+	}
+	return s, nil
+}
+
+// methods are those that a server may be asked with.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodOptions}
+
+func parseMethod(s string) (string, error) {
+	if !slices.Contains(methods, s) {
+		return "", fmt.Errorf("want one of %s", strings.Join(methods, ", "))
+	}
+	return s, nil
+}
+
+// parseHeaders reads header lines as they are sent, without what a message says of itself.
+func parseHeaders(s string) (http.Header, error) {
+	if strings.TrimSpace(s) == "" {
+		return nil, nil
+	}
+	lines := strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "\r\n")
+	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(lines + "\r\n\r\n"))).ReadMIMEHeader()
+	if err != nil {
+		return nil, errors.New("want lines of the form Name: value")
+	}
+	return http.Header(header), nil
+}
+
+// parseBody reads a body, or the name of the file that holds it after an @.
+func parseBody(s string) ([]byte, error) {
+	path, is := strings.CutPrefix(s, "@")
+	switch {
+	case s == "":
+		return nil, nil
+	case !is:
+		return []byte(s), nil
+	}
+	const want = "want a text, or @FILE with the name of a file of at most 256 MB"
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", want, err)
+	case !info.Mode().IsRegular() || info.Size() > maxBody:
+		return nil, errors.New(want)
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", want, err)
+	}
+	return body, nil
+}
+
 // workload is the query that asks the bundled server for so many iterations.
 func workload(iterations uint64) string { return fmt.Sprintf("it1=%d&it2=1", iterations) }
 
@@ -185,35 +297,61 @@ func (s Settings) durations() Experiment {
 	return Experiment{Window: s.Duration, Warmup: s.Warmup, Timeout: s.RequestTimeout}
 }
 
+// http says what a target at u is asked.
+func (s Settings) http(u *url.URL) inject.HTTPConfig {
+	return inject.HTTPConfig{
+		URL: u, Socket: s.Socket,
+		Method: s.Method, Header: s.Header, Body: s.Body,
+		NoKeepAlive: !s.KeepAlive, Insecure: s.Insecure, NoHTTP2: !s.HTTP2,
+	}
+}
+
 // Experiment returns the experiment that the settings ask for, after one request to Server, which must be set, has shown
 // that it answers. cpu meters the processor time of the server; nil: find out how.
 func (s Settings) Experiment(ctx context.Context, cpu CPUMeter) (Experiment, error) {
 	e := s.durations()
-	target, err := inject.NewHTTP(inject.HTTPConfig{URL: s.Server, NoKeepAlive: !s.KeepAlive})
+	c := s.http(s.Server)
+	target, err := inject.NewHTTP(c)
 	if err != nil {
 		return e, err
 	}
+	if s.Engine == EngineK6 {
+		if e.Engine, err = k6.New(c); err != nil {
+			return e, err
+		}
+	}
 	if err := target.Probe(ctx, s.RequestTimeout); err != nil {
-		return e, fmt.Errorf("%s does not serve: %w; start it there, or set SERVER to one that answers 2xx",
-			inject.Display(s.Server), err)
+		return e, fmt.Errorf("%s does not serve: %w; start it there, or set SERVER to one that answers 2xx", target, err)
 	}
 	if cpu == nil {
-		cpu = serverCPU(ctx, s.Server, target.Address())
+		cpu = serverCPU(ctx, c, target.Address())
 	}
 	e.Target, e.ServerCPU = target, cpu
 	return e, nil
 }
 
-var errServer = errors.New("want host, host:port, or a URL that begins with http:// or https://")
+var errServer = errors.New("want host, host:port, a URL that begins with http:// or https://, or unix:PATH")
 
-// parseServer reads the address of a server. One without path and query gets those of the workload.
-func parseServer(s string, iterations uint64) (*url.URL, error) {
+// parseServer reads the address of a server. One without path and query gets those of the workload. socket is empty where
+// it is not that of a unix socket, unix:PATH or unix:PATH:/URI as nginx has it.
+func parseServer(s string, iterations uint64) (u *url.URL, socket string, err error) {
+	if rest, is := strings.CutPrefix(s, "unix:"); is {
+		path, uri := strings.TrimPrefix(rest, "//"), ""
+		if i := strings.Index(path, ":/"); i >= 0 {
+			path, uri = path[:i], path[i+1:]
+		}
+		if path == "" {
+			return nil, "", errServer
+		}
+		u, _, err := parseServer("http://localhost"+uri, iterations)
+		return u, path, err
+	}
 	if !strings.Contains(s, "://") {
 		s = "http://" + s
 	}
-	u, err := url.Parse(s)
+	u, err = url.Parse(s)
 	if err != nil || u.Fragment != "" || u.Opaque != "" {
-		return nil, errServer
+		return nil, "", errServer
 	}
 	u.Scheme = strings.ToLower(u.Scheme)
 	if u.Path == "" && u.RawQuery == "" {
@@ -221,13 +359,13 @@ func parseServer(s string, iterations uint64) (*url.URL, error) {
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, fmt.Errorf("port %s: want 1 to 65535", port)
+			return nil, "", fmt.Errorf("port %s: want 1 to 65535", port)
 		}
 	}
 	if _, err := inject.NewHTTP(inject.HTTPConfig{URL: u}); err != nil {
-		return nil, errServer
+		return nil, "", errServer
 	}
-	return u, nil
+	return u, "", nil
 }
 
 // hidePassword masks everything between the scheme and the last @ of a value that may be a URL, however broken.

@@ -3,9 +3,12 @@
 package loadtest
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -36,13 +39,17 @@ func TestSettingsDefaults(t *testing.T) {
 		MaxVUs:         4096,
 		RequestTimeout: time.Minute,
 		KeepAlive:      true,
+		Method:         http.MethodGet,
+		HTTP2:          true,
+		Engine:         EngineBuiltin,
 		Results:        "results",
 	}, s))
 }
 
 func TestSettings(t *testing.T) {
 	s, err := SettingsFromEnv(env("ITERATIONS=80000", "DURATION=1m30s", "WARMUP=0s", "VUS=1, 3,100", "MAX_VUS=64",
-		"REQUEST_TIMEOUT=500ms", "KEEPALIVE=off", "RESULTS=/tmp/x", "SERVER=example.org", "STOP=classic"))
+		"REQUEST_TIMEOUT=500ms", "KEEPALIVE=off", "RESULTS=/tmp/x", "SERVER=example.org", "STOP=classic", "ENGINE=k6", "INSECURE=1",
+		"HTTP2=off", "HEADERS=accept: text/html\nX-Token: secret\n", "BODY=a=b"))
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(Settings{
 		Server:         &url.URL{Scheme: "http", Host: "example.org", Path: "/", RawQuery: "it1=80000&it2=1"},
@@ -51,8 +58,43 @@ func TestSettings(t *testing.T) {
 		VUs:            []int{1, 3, 100},
 		MaxVUs:         64,
 		RequestTimeout: 500 * time.Millisecond,
+		Method:         http.MethodPost,
+		Header:         http.Header{"Accept": {"text/html"}, "X-Token": {"secret"}},
+		Body:           []byte("a=b"),
+		Insecure:       true,
+		Engine:         EngineK6,
 		Results:        "/tmp/x",
 	}, s))
+	shown := fmt.Sprint(s.List())
+	require.Contains(t, shown, "{HEADERS Accept, X-Token}")
+	require.Contains(t, shown, "{BODY 3 bytes}")
+	require.NotContains(t, shown, "secret")
+}
+
+func TestBodyFromFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "body")
+	require.NoError(t, os.WriteFile(path, []byte{0, 1, 2}, 0o666))
+	s, err := SettingsFromEnv(env("BODY=@"+path, "METHOD=PUT"))
+	require.NoError(t, err)
+	require.Equal(t, []byte{0, 1, 2}, s.Body)
+	require.Equal(t, http.MethodPut, s.Method)
+	_, err = SettingsFromEnv(env("BODY=@" + path + ".not"))
+	require.ErrorContains(t, err, "want a text, or @FILE with the name of a file of at most 256 MB")
+	_, err = SettingsFromEnv(env("BODY=@/dev/zero"))
+	require.ErrorContains(t, err, "want a text, or @FILE")
+}
+
+func TestUnixSockets(t *testing.T) {
+	for in, want := range map[string][2]string{
+		"unix:/run/app.sock":           {"/run/app.sock", "http://localhost/?it1=7&it2=1"},
+		"unix:///run/app.sock":         {"/run/app.sock", "http://localhost/?it1=7&it2=1"},
+		"unix:app.sock:/":              {"app.sock", "http://localhost/"},
+		"unix:/run/app.sock:/a/b?c=d:": {"/run/app.sock", "http://localhost/a/b?c=d:"},
+	} {
+		s, err := SettingsFromEnv(env("SERVER="+in, "ITERATIONS=7"))
+		require.NoError(t, err, in)
+		require.Equal(t, want, [2]string{s.Socket, s.Server.String()}, in)
+	}
 }
 
 func TestWarmupFollowsDuration(t *testing.T) {
@@ -107,8 +149,16 @@ func TestSettingsRefuse(t *testing.T) {
 		{"REQUEST_TIMEOUT=0", `REQUEST_TIMEOUT="0": want a duration of at least 1ms`},
 		{"KEEPALIVE=maybe", `KEEPALIVE="maybe": want on or off`},
 		{"STOP=never", `STOP="never": want classic`},
-		{"ENGINE=ab", `ENGINE="ab": want builtin`},
-		{"SERVER=http://", `SERVER="http://": want host, host:port, or a URL`},
+		{"ENGINE=ab", `ENGINE="ab": want builtin or k6`},
+		{"METHOD=get", `METHOD="get": want one of GET, HEAD`},
+		{"METHOD=CONNECT", `METHOD="CONNECT": want one of GET, HEAD`},
+		{"HEADERS=no colon", `HEADERS="no colon": want lines of the form Name: value`},
+		{"HEADERS=a b: c", `HTTP cannot carry this method, URL or these headers`},
+		{"HEADERS=Content-Length: 5", `header Content-Length cannot be set`},
+		{"INSECURE=maybe", `INSECURE="maybe": want on or off`},
+		{"HTTP2=3", `HTTP2="3": want on or off`},
+		{"SERVER=unix:", `SERVER="unix:": want host`},
+		{"SERVER=http://", `SERVER="http://": want host, host:port, a URL`},
 		{"SERVER=ftp://localhost", `SERVER="ftp://localhost": want host`},
 		{"SERVER=http://localhost:x", `SERVER="http://localhost:x": want host`},
 		{"SERVER=localhost:99999", `SERVER="localhost:99999": port 99999: want 1 to 65535`},
@@ -146,9 +196,10 @@ func TestSettingsHidePasswords(t *testing.T) {
 // FuzzSettings feeds every variable's parser.
 func FuzzSettings(f *testing.F) {
 	names := []string{"SERVER", "ITERATIONS", "DURATION", "WARMUP", "VUS", "MAX_VUS", "REQUEST_TIMEOUT", "KEEPALIVE",
-		"RESULTS", "STOP", "ENGINE"}
+		"RESULTS", "STOP", "ENGINE", "METHOD", "HEADERS", "BODY", "INSECURE", "HTTP2"}
 	for i := range names {
-		for _, value := range []string{"", "1", "30s", "1,2", "on", "http://user:pw@[::1]:80/a?b#c", "-1", "@", "://@"} {
+		for _, value := range []string{"", "1", "30s", "1,2", "on", "http://user:pw@[::1]:80/a?b#c", "-1", "@", "://@",
+			"unix:/a:/b", "A: b\nHost: c", "POST", "k6"} {
 			f.Add(i, value)
 		}
 	}

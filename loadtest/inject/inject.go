@@ -57,7 +57,8 @@ type Load struct {
 	OnEdge func()
 }
 
-func (l Load) validate() error {
+// Validate says what is wrong with a load that cannot be injected.
+func (l Load) Validate() error {
 	switch {
 	case l.VUs < 1:
 		return fmt.Errorf("load with %d VUs: at least 1 is needed", l.VUs)
@@ -79,7 +80,7 @@ const connecting = 64
 // the measurement could not be made or was cut short by ctx. In the latter case it wraps the cause of ctx, and the
 // measurement holds what came before (its Window is 0 when the window had not opened).
 func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
-	if err := load.validate(); err != nil {
+	if err := load.Validate(); err != nil {
 		return Measurement{}, err
 	}
 	ctx, abort := context.WithCancelCause(ctx)

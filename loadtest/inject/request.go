@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -71,20 +72,11 @@ func wire(req *http.Request, closing bool) ([]byte, error) {
 		return nil, fmt.Errorf("request: net/http does not take what would be sent: %w", err)
 	}
 	_, err = io.Copy(io.Discard, again.Body)
-	if err != nil || from.Buffered() > 0 || again.Method != req.Method || len(again.Header) != len(req.Header)+headersAdded(&once) {
-		return nil, fmt.Errorf("request: method, URL or headers hold what HTTP has no place for")
+	for _, name := range ours { // Write added what is needed of them
+		again.Header.Del(name)
+	}
+	if err != nil || from.Buffered() > 0 || again.Method != req.Method || !maps.EqualFunc(again.Header, req.Header, slices.Equal[[]string]) {
+		return nil, fmt.Errorf("request: HTTP cannot carry this method, URL or these headers")
 	}
 	return b.Bytes(), nil
-}
-
-// headersAdded is how many fields net/http shows of a request beside those that were set.
-func headersAdded(req *http.Request) int {
-	n := 0
-	if req.Close {
-		n++ // Connection
-	}
-	if req.ContentLength > 0 {
-		n++ // Content-Length
-	}
-	return n
 }

@@ -101,7 +101,7 @@ func redactor(c inject.HTTPConfig) *strings.Replacer {
 // exit code and its last words, or that ctx cut the level short: then it wraps the cause of ctx, and the measurement
 // holds what k6 had counted, if it still got to say so.
 func (e *Engine) Inject(ctx context.Context, load inject.Load) (inject.Measurement, error) {
-	if err := validate(load); err != nil {
+	if err := load.Validate(); err != nil {
 		return inject.Measurement{}, err
 	}
 	w := window{load: load}
@@ -138,19 +138,4 @@ func (e *Engine) Inject(ctx context.Context, load inject.Load) (inject.Measureme
 	m := s.measurement(load)
 	m.Window = w.length
 	return m, err
-}
-
-// validate refuses what inject.Run refuses.
-func validate(l inject.Load) error {
-	switch {
-	case l.VUs < 1:
-		return fmt.Errorf("load with %d VUs: at least 1 is needed", l.VUs)
-	case l.Warmup < 0:
-		return fmt.Errorf("load with a warm-up of %v: it cannot be negative", l.Warmup)
-	case l.Window <= 0:
-		return fmt.Errorf("load with a window of %v: it must be longer than 0", l.Window)
-	case l.Timeout <= 0:
-		return fmt.Errorf("load with a request timeout of %v: it must be longer than 0", l.Timeout)
-	}
-	return nil
 }

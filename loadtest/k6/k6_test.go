@@ -223,7 +223,8 @@ func TestNobodyListens(t *testing.T) {
 func TestRefusedByK6(t *testing.T) {
 	needK6(t)
 	t.Parallel()
-	e := engine(t, "http://127.0.0.1:1/", func(c *inject.HTTPConfig) { c.Header = http.Header{"X-Key": {"geheim\n"}} })
+	e := engine(t, "http://127.0.0.1:1/")
+	e.config.Header = http.Header{"X-Key": {"geheim\n"}} // which New would refuse
 	_, err := e.Inject(t.Context(), load(1))
 	require.ErrorContains(t, err, "k6 exited with 108")
 	require.ErrorContains(t, err, "X-Key")

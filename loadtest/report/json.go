@@ -53,7 +53,13 @@ type (
 		Latency    documentLatency   `json:"latency"`
 		ServerCPU  *float64          `json:"server_cpu_ns_per_op,omitempty"`
 		ClientCPU  *float64          `json:"client_cpu_ns_per_op,omitempty"`
+		Injector   documentInjector  `json:"injector"`
 		Doubts     Doubts            `json:"doubts"`
+	}
+	documentInjector struct {
+		Busy   float64       `json:"busy"`
+		Delay  time.Duration `json:"delay_ns"`
+		Stolen *float64      `json:"stolen_cores,omitempty"`
 	}
 	documentLatency struct {
 		Mean      time.Duration `json:"mean_ns"`
@@ -117,7 +123,12 @@ func newDocumentLevel(l Level) (documentLevel, error) {
 		},
 		ServerCPU: perRequest(l.ServerCPU, x),
 		ClientCPU: perRequest(l.ClientCPU, x),
+		Injector:  documentInjector{Busy: l.Strain.Busy, Delay: l.Strain.Delay},
 		Doubts:    append(Doubts{}, l.Doubts...),
+	}
+	if l.Stolen != nil {
+		cores := l.Stolen.Cores()
+		d.Injector.Stolen = &cores
 	}
 	if l.Latency == nil {
 		return d, nil

@@ -50,10 +50,12 @@ func level(vus int, requests uint64, p50 time.Duration) Level {
 		Measurement: inject.Measurement{
 			VUs: vus, Warmup: time.Second, Window: 10 * time.Second,
 			Requests: requests, Completed: requests + requests/10, Latencies: sum, Latency: h,
+			Strain: inject.Strain{Busy: 0.25, Delay: 20 * time.Microsecond},
 		},
 		Accepted:  true,
 		ServerCPU: &CPU{Used: 9 * time.Second, Elapsed: 10 * time.Second},
 		ClientCPU: &CPU{Used: time.Second / 2, Elapsed: 10 * time.Second},
+		Stolen:    &CPU{Used: time.Second / 10, Elapsed: 10 * time.Second},
 	}
 }
 

@@ -57,6 +57,7 @@ type Level struct {
 	Partial   bool   // cut short: its window is shorter than was asked for
 	ServerCPU *CPU   // of the server; nil: could not be known
 	ClientCPU *CPU   // of the injector
+	Stolen    *CPU   // processor time that the machine was kept from using; nil: could not be known
 	Doubts    Doubts // reasons not to trust the level
 }
 
