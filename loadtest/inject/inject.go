@@ -89,9 +89,10 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 		load:  load,
 		open:  load.Warmup,
 		close: load.Warmup + load.Window,
+		until: load.Warmup + load.Window,
 		gun:   make(chan struct{}),
 		abort: abort,
-		total: newTotal(load),
+		total: newTotal(load.Timeout),
 	}
 	drivers, err := newDrivers(ctx, r, target)
 	if err != nil {
@@ -113,7 +114,8 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 			d.connect(ctx)
 			connected.Done()
 			<-r.gun
-			d.work(ctx)
+			d.play(ctx)
+			d.leave()
 		})
 	}
 	connected.Wait()
@@ -143,12 +145,15 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 type driver interface {
 	// connect tries once to connect each VU.
 	connect(ctx context.Context)
-	// work makes requests until the window has closed, and returns when every VU has finished its last one and both sides
-	// of every connection are closed. Then what the driver counted is in the total of the run.
-	work(ctx context.Context)
+	// play makes requests until no more should begin, and returns when every VU has finished its last one.
+	play(ctx context.Context)
+	// leave ends both sides of every connection. Then what the driver counted is in the total of the run.
+	leave()
+	// counted is what the driver counts. It may be read while the driver does not play.
+	counted() *tally
 	// thread is the thread that does the work; 0: no certain one.
 	thread() int
-	// interrupt makes connect and work return soon. Any goroutine may call it.
+	// interrupt makes connect, play and leave return soon. Any goroutine may call it.
 	interrupt()
 }
 
@@ -171,6 +176,7 @@ func newDrivers(ctx context.Context, r *run, target Target) ([]driver, error) {
 type run struct {
 	load        Load
 	open, close time.Duration // edges of the window on the clock of the run
+	until       time.Duration // no request begins any more
 	gun         chan struct{}
 	epoch       time.Time     // when the gun fired; set before gun is closed
 	window      time.Duration // real length of the window; watchEdges sets it
@@ -206,7 +212,7 @@ func (r *run) edge() {
 }
 
 // over reports whether no request begins any more.
-func (r *run) over(now time.Duration) bool { return now >= r.close || r.stopped.Load() }
+func (r *run) over(now time.Duration) bool { return now >= r.until || r.stopped.Load() }
 
 // inWindow reports whether a request that ended at end counts. The interval is half open, so that adjoining windows
 // would count every request once.

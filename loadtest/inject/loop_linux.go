@@ -68,7 +68,8 @@ type loop struct {
 	started    bool          // the gun has been fired
 	now        time.Duration // last reading of the clock of the run
 	scanAt     time.Duration // when to look for requests that take too long
-	live       int           // users that are not done
+	busy       int           // users that have not finished their last request
+	lingering  int           // users that wait for the server to end its side
 	dialing    int           // users that are connecting for the first time
 	atOnce     int           // so many may
 	undialed   int           // the first user that has not begun to connect
@@ -84,18 +85,18 @@ type step uint8
 const (
 	stepIdle    step = iota // has no connection
 	stepDial                // connects
-	stepReady               // is connected and waits for the gun
+	stepReady               // is connected and at rest
 	stepRequest             // has a request under way
 	stepLinger              // has ended its side and waits for the server to end its own
 	stepPause               // waits before it connects again
-	stepDone
 )
 
 // user is one VU of a loop.
 type user struct {
 	fd     int32
 	step   step
-	early  bool  // something came before the gun
+	early  bool  // something came before the request
+	served bool  // got an answer on this connection
 	excess bool  // more came than the answer
 	hungUp bool  // the server has ended its side
 	try    uint8 // which address is being tried
@@ -120,7 +121,6 @@ func newLoop(r *run, h *HTTP, addresses []address, vus, atOnce int) (*loop, erro
 		buf:       make([]byte, 64<<10),
 		poll:      poll,
 		events:    make([]unix.EpollEvent, min(vus+1, 512)),
-		live:      vus,
 		atOnce:    atOnce,
 	}
 	if l.closing {
@@ -145,7 +145,7 @@ func (l *loop) interrupt() { l.bell.ring() }
 
 func (l *loop) thread() int { return int(l.tid.Load()) }
 
-// connect locks the loop to a thread until work returns, so that what the thread used is what the loop used.
+// connect locks the loop to a thread until leave returns, so that what the thread used is what the loop used.
 func (l *loop) connect(context.Context) {
 	runtime.LockOSThread()
 	l.tid.Store(int32(unix.Gettid()))
@@ -159,44 +159,75 @@ func (l *loop) connect(context.Context) {
 			l.undialed++
 			l.dial(i)
 		}
-		l.turn()
+		l.turn(l.patience())
 		if l.now = time.Since(begun); l.now >= l.scanAt {
 			l.scan()
 		}
 	}
 }
 
-func (l *loop) work(context.Context) {
-	defer runtime.UnlockOSThread()
-	defer l.release()
-	l.started = true
+func (l *loop) counted() *tally { return &l.tally }
+
+func (l *loop) play(context.Context) {
 	l.now = l.run.now()
 	l.scanAt = l.now
+	if l.started { // while the loop was at rest, a server may have ended connections
+		l.turn(0)
+	}
+	l.started = true
+	l.busy = len(l.users)
 	for i := range l.users {
-		switch u := &l.users[i]; u.step {
-		case stepReady:
+		switch u := &l.users[i]; {
+		case u.step == stepReady && u.hungUp && u.served:
+			l.drop(u, false)
+			l.free(int32(i))
+		case u.step == stepReady:
 			u.begun = l.now
 			l.nextRequest(int32(i))
-		case stepIdle:
+		case u.step == stepIdle:
 			l.idle = append(l.idle, int32(i))
 		}
 	}
-	for l.live > 0 && !l.run.stopped.Load() {
+	l.loop(&l.busy)
+}
+
+func (l *loop) leave() {
+	defer runtime.UnlockOSThread()
+	defer l.release()
+	l.tally.flush()
+	l.tick()
+	for i := range l.users {
+		if u := &l.users[i]; u.step == stepReady {
+			unix.Shutdown(int(u.fd), unix.SHUT_WR)
+			u.step, u.begun = stepLinger, l.now
+			l.lingering++
+			if u.early || u.hungUp || u.excess {
+				l.linger(u)
+			}
+		}
+	}
+	l.loop(&l.lingering)
+	for i := range l.users { // what is left after an interrupt
+		l.drop(&l.users[i], false)
+	}
+}
+
+// loop goes on until no user is left that something is to be done for.
+func (l *loop) loop(left *int) {
+	for *left > 0 && !l.run.stopped.Load() {
 		l.reconnect()
 		if l.now >= l.scanAt {
 			l.scan()
 		}
-		l.turn()
+		if *left > 0 {
+			l.turn(l.patience())
+		}
 	}
-	for i := range l.users { // after an interrupt
-		l.drop(&l.users[i], false)
-	}
-	l.tally.flush()
 }
 
-// turn waits for the kernel and handles what it tells.
-func (l *loop) turn() {
-	n, err := unix.EpollWait(l.poll, l.events, l.patience())
+// turn waits for the kernel, some milliseconds at most, and handles what it tells.
+func (l *loop) turn(patience int) {
+	n, err := unix.EpollWait(l.poll, l.events, patience)
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		l.run.abort(fmt.Errorf("event loop: %w", err)) // cannot happen with a good descriptor
 	}
@@ -220,7 +251,7 @@ func (l *loop) tick() {
 	}
 }
 
-// patience is for how many milliseconds turn may wait.
+// patience is for how many milliseconds a turn may wait.
 func (l *loop) patience() int {
 	if len(l.idle) > 0 {
 		return 0
@@ -254,7 +285,7 @@ func (l *loop) scan() {
 			}
 		case stepLinger:
 			if took > lingering {
-				l.done(u)
+				l.gone(u)
 			}
 		}
 	}
@@ -338,7 +369,7 @@ func (l *loop) answered(i int32) {
 	default:
 		l.tally.succeed(l.run.inWindow(l.now), latency)
 	}
-	u.begun = l.now
+	u.begun, u.served = l.now, true
 	if l.closing || u.hungUp || u.answer.closing() || u.sent < len(l.request) {
 		l.drop(u, true)
 		l.free(i)
@@ -352,11 +383,8 @@ func (l *loop) nextRequest(i int32) {
 	u := &l.users[i]
 	switch {
 	case l.run.over(l.now):
-		unix.Shutdown(int(u.fd), unix.SHUT_WR)
-		u.step = stepLinger
-		if u.early || u.hungUp || u.excess {
-			l.linger(u)
-		}
+		u.step = stepReady
+		l.busy--
 		return
 	case u.excess:
 		// An answer that nobody asked for would be taken for the answer to this request.
@@ -420,16 +448,17 @@ func (l *loop) linger(u *user) {
 		case err == unix.EAGAIN:
 			return
 		case err != unix.EINTR && n <= 0:
-			l.done(u)
+			l.gone(u)
 			return
 		}
 	}
 }
 
-func (l *loop) done(u *user) {
+// gone takes note that the connection of a user that lingers has ended.
+func (l *loop) gone(u *user) {
 	l.drop(u, false)
-	u.step = stepDone
-	l.live--
+	u.step = stepIdle
+	l.lingering--
 }
 
 // drop closes the connection of a user, if there is one. With reset a complete one leaves no port in TIME_WAIT, of which
@@ -443,7 +472,7 @@ func (l *loop) drop(u *user, reset bool) {
 	}
 	unix.Close(int(u.fd))
 	u.fd = -1
-	u.excess, u.hungUp, u.early = false, false, false
+	u.excess, u.hungUp, u.early, u.served = false, false, false, false
 }
 
 // reconnect begins to connect those who need it. Only here, and not where a connection ends: a server that closes at once
@@ -455,7 +484,7 @@ func (l *loop) reconnect() {
 	l.idle, l.idleAgain = l.idleAgain[:0], l.idle
 	for _, i := range l.idleAgain {
 		if u := &l.users[i]; l.run.over(l.now) {
-			l.done(u)
+			l.busy-- // and it stays without a connection
 		} else {
 			u.begun, u.try = l.now, 0
 			l.dial(i)

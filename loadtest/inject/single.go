@@ -22,11 +22,12 @@ func (s *single) connect(ctx context.Context) {
 	}
 }
 
-func (s *single) work(ctx context.Context) {
-	s.loop(ctx)
+func (s *single) leave() {
 	s.tally.flush()
 	s.vu.Close()
 }
+
+func (s *single) counted() *tally { return &s.tally }
 
 func (*single) thread() int { return 0 }
 
@@ -39,9 +40,9 @@ const (
 	lastPause  = 100 * time.Millisecond
 )
 
-// loop makes requests until the window has closed. The end of one request is the start of the next, so that the clock
+// play makes one request after the other. The end of one request is the start of the next, so that the clock
 // is read once a request and a closed loop has no gap that nobody measures.
-func (s *single) loop(ctx context.Context) {
+func (s *single) play(ctx context.Context) {
 	r, u, t := s.run, s.vu, &s.tally
 	pause := firstPause
 	for now := r.now(); !r.over(now); {

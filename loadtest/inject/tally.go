@@ -11,15 +11,29 @@ import (
 // lock, but at 140 kB apiece ten thousand VUs would need more than a gigabyte.
 const batch = 256
 
-// tally is what one VU counts for itself.
-type tally struct {
-	total *total
-
+// counts are what VUs count.
+type counts struct {
 	requests  uint64
 	completed uint64
 	failures  Failures
 	latencies time.Duration
 	connects  time.Duration
+}
+
+func (c *counts) add(d counts) {
+	c.requests += d.requests
+	c.completed += d.completed
+	c.latencies += d.latencies
+	c.connects += d.connects
+	for class, n := range d.failures {
+		c.failures[class] += n
+	}
+}
+
+// tally is what one VU counts for itself.
+type tally struct {
+	total *total
+	counts
 
 	n      int
 	micros [batch]uint32
@@ -58,36 +72,27 @@ func (t *tally) spill() {
 	t.n = 0
 }
 
-// flush adds all that the VU counted to the total.
+// flush moves all that the VU counted to the total.
 func (t *tally) flush() {
 	t.spill()
 	t.total.mu.Lock()
 	defer t.total.mu.Unlock()
-	t.total.requests += t.requests
-	t.total.completed += t.completed
-	t.total.latencies += t.latencies
-	t.total.connects += t.connects
-	for c, n := range t.failures {
-		t.total.failures[c] += n
-	}
+	t.total.add(t.counts)
+	t.counts = counts{}
 }
 
 // total is what all VUs of a run counted.
 type total struct {
-	mu        sync.Mutex
-	latency   *hdrhistogram.Histogram
-	requests  uint64
-	completed uint64
-	failures  Failures
-	latencies time.Duration
-	connects  time.Duration
+	mu      sync.Mutex
+	latency *hdrhistogram.Histogram
+	counts
 }
 
 // significant is the number of decimal digits that the histogram keeps of a latency.
 const significant = 3
 
-func newTotal(load Load) *total {
-	return &total{latency: hdrhistogram.New(1, max(load.Timeout.Microseconds()+1, 2), significant)}
+func newTotal(timeout time.Duration) *total {
+	return &total{latency: hdrhistogram.New(1, max(timeout.Microseconds()+1, 2), significant)}
 }
 
 func (t *total) measurement(load Load) Measurement {

@@ -1,0 +1,157 @@
+package inject
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+)
+
+// Session keeps the VUs of one target connected while they rest, so that load on it can be cut into slices of
+// milliseconds, and load on something else put between. One goroutine calls its methods.
+type Session struct {
+	ctx     context.Context // of all that the session does, from Open to Close
+	run     *run
+	drivers []driver
+	gun     []chan struct{} // one for each driver: a slice begins
+	played  chan struct{}   // a driver has finished its part of a slice
+	driving sync.WaitGroup
+
+	uninterrupt func() bool
+	interrupted chan struct{}
+
+	last  counts    // when the last slice had ended
+	taken time.Time // the last time that Take was called
+}
+
+// Open connects VUs to a target. What cannot connect is counted as a failure of the first slice, and tries again then.
+// When ctx is done, everything ends soon. A session must be closed.
+func Open(ctx context.Context, target Target, vus int, timeout time.Duration) (*Session, error) {
+	load := Load{VUs: vus, Window: math.MaxInt64, Timeout: timeout}
+	if err := load.Validate(); err != nil {
+		return nil, err
+	}
+	ctx, abort := context.WithCancelCause(ctx)
+	s := &Session{
+		run:         &run{load: load, close: math.MaxInt64, abort: abort, epoch: time.Now(), total: newTotal(timeout)},
+		played:      make(chan struct{}),
+		interrupted: make(chan struct{}),
+		taken:       time.Now(),
+	}
+	s.ctx = ctx
+	var err error
+	if s.drivers, err = newDrivers(ctx, s.run, target); err != nil {
+		abort(nil)
+		return nil, err
+	}
+	s.uninterrupt = context.AfterFunc(ctx, func() {
+		defer close(s.interrupted)
+		s.run.stopped.Store(true)
+		for _, d := range s.drivers {
+			d.interrupt()
+		}
+	})
+	var connected sync.WaitGroup
+	connected.Add(len(s.drivers))
+	for _, d := range s.drivers {
+		gun := make(chan struct{})
+		s.gun = append(s.gun, gun)
+		s.driving.Go(func() {
+			d.connect(ctx)
+			connected.Done()
+			for range gun {
+				d.play(ctx)
+				s.played <- struct{}{}
+			}
+			d.leave()
+		})
+	}
+	connected.Wait()
+	return s, nil
+}
+
+// Slice is what one slice of load measured.
+type Slice struct {
+	Requests uint64 // that succeeded, each whole: the slice ended with its last request
+	Failures uint64
+	// Busy is the time that VUs spent in requests and in connecting for them, summed over all VUs.
+	Busy time.Duration
+}
+
+// Throughput is the requests per second of so many VUs, of slices that were added up: by Little's law the number of VUs
+// divided by the mean time of a request. It is 0 without requests.
+//
+// Requests divided by the length of the slice would be less, by what VUs that are through wait for the last one. That
+// part is larger for whoever has the longer tail, and for short slices; this has none (see README.md, Design notes).
+func (s Slice) Throughput(vus int) float64 {
+	if s.Busy <= 0 {
+		return 0
+	}
+	return float64(vus) * float64(s.Requests) / s.Busy.Seconds()
+}
+
+// Add adds up slices.
+func (s *Slice) Add(t Slice) {
+	s.Requests += t.Requests
+	s.Failures += t.Failures
+	s.Busy += t.Busy
+}
+
+// Slice puts load on the target: every VU makes requests until length is over, and finishes the last one. The error wraps
+// the cause of the end of the context that the session was opened with.
+func (s *Session) Slice(length time.Duration) (Slice, error) {
+	s.run.until = s.run.now() + length
+	for _, gun := range s.gun {
+		gun <- struct{}{}
+	}
+	for range s.gun {
+		<-s.played
+	}
+	if s.run.stopped.Load() {
+		return Slice{}, fmt.Errorf("slice of load cut short: %w", context.Cause(s.ctx))
+	}
+	now, last := s.counts(), s.last
+	s.last = now
+	return Slice{
+		Requests: now.requests - last.requests,
+		Failures: now.failures.Total() - last.failures.Total(),
+		Busy:     now.latencies - last.latencies + now.connects - last.connects,
+	}, nil
+}
+
+func (s *Session) counts() counts {
+	var sum counts
+	for _, d := range s.drivers {
+		sum.add(d.counted().counts)
+	}
+	return sum
+}
+
+// Take returns what all slices since the last Take measured, and begins anew. Its Window is the time since then.
+func (s *Session) Take() Measurement {
+	for _, d := range s.drivers {
+		d.counted().flush()
+	}
+	s.last = counts{}
+	m := s.run.total.measurement(s.run.load)
+	m.Window = time.Since(s.taken)
+	s.taken = time.Now()
+	s.run.total = newTotal(s.run.load.Timeout)
+	for _, d := range s.drivers {
+		d.counted().total = s.run.total
+	}
+	return m
+}
+
+// Close ends all connections, on both sides.
+func (s *Session) Close() {
+	for _, gun := range s.gun {
+		close(gun)
+	}
+	s.driving.Wait()
+	if !s.uninterrupt() {
+		<-s.interrupted
+	}
+	s.run.abort(nil)
+}
