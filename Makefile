@@ -6,8 +6,9 @@
 
 GO     ?= go
 COUNT  ?= 6
+MANY   ?= 10000
 
-.PHONY: help build test race load bench scaling original engines lint fuzz
+.PHONY: help build test race load bench scaling calm original engines peers many lint fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,11 +35,25 @@ bench: ## BenchmarkLevel for benchstat, COUNT times
 scaling: ## connections spread over the workers, and two VUs get two cores (STARTS, ROUNDS)
 	@scripts/scaling.sh
 
+calm: ## ramps of the bundled server, in which no level may raise a doubt (RAMPS, DURATION)
+	@scripts/calm.sh
+
 original: ## capacity of the original's workload, found by rampart and by k6 in turns (needs gunicorn, Flask, k6)
 	@scripts/original/compare.sh
 
 engines: ## built-in injection and k6 against one server, in turns: throughput and p95 agree (needs k6; ROUNDS, DURATION)
 	@scripts/engines.sh
+
+# Only reports: the limits of -require hold on a machine that has nothing else to do. TOOLS=rampart,wrk makes pairs.
+peers: ## rampart, wrk, hey, vegeta and k6, whichever are installed, in turns: a table of ratios (ROUNDS, DURATION, VUS, TOOLS)
+	@mkdir -p bin
+	@$(GO) test -c -tags=load -o bin/client ./loadtest
+	@$(GO) run ./scripts/peers
+
+many: ## MANY (10000) VUs on nginx: all connected in 10 s, no failure, at most 300 MB
+	@mkdir -p bin
+	@$(GO) test -c -tags=load -o bin/client ./loadtest
+	@$(GO) run ./scripts/peers -many $(MANY)
 
 lint: ## gofmt, go vet with and without -tags=load, golangci-lint or staticcheck, govulncheck
 	@scripts/lint.sh
