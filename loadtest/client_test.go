@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -72,6 +75,27 @@ func fakes(cleanup func(func())) map[string]string {
 		cleanup(server.Close)
 		return server.Listener.Addr().String()
 	}
+	socket := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(5 * time.Millisecond) }))
+	dir, err := os.MkdirTemp("", "rampart-socket-")
+	must(err)
+	cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "socket")
+	l, err := net.Listen("unix", path)
+	must(err)
+	socket.Listener.Close()
+	socket.Listener = l
+	socket.Start()
+	cleanup(socket.Close)
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(5 * time.Millisecond)
+		if r.ProtoMajor != 2 {
+			http.Error(w, "want HTTP/2", http.StatusHTTPVersionNotSupported)
+		}
+	}))
+	secure.EnableHTTP2 = true
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail on purpose
+	secure.StartTLS()
+	cleanup(secure.Close)
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	return map[string]string{
@@ -84,6 +108,14 @@ func fakes(cleanup func(func())) map[string]string {
 				http.Error(w, "tired", http.StatusServiceUnavailable)
 			}
 		}),
+		"ORDERS": serve(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil || r.Method != http.MethodPost || string(body) != "a=b" || r.Header.Get("X-Token") != "topsecret" {
+				http.Error(w, "want POST of a=b with the token", http.StatusBadRequest)
+			}
+		}),
+		"SOCKET": path,
+		"SECURE": secure.Listener.Addr().String(),
 		"CLOSED": closed.Listener.Addr().String(),
 	}
 }
@@ -95,6 +127,7 @@ func TestScripts(t *testing.T) {
 		Dir: filepath.Join("..", "testdata", "client"),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", dir+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("CLIENT", dir)
 			e.Setenv("CI", "true") // no progress on the terminal of whoever runs the tests
 			for name, address := range fakes(e.Defer) {
 				e.Setenv(name, address)

@@ -321,7 +321,11 @@ func (s Settings) Experiment(ctx context.Context, cpu CPUMeter) (Experiment, err
 		}
 	}
 	if err := target.Probe(ctx, s.RequestTimeout); err != nil {
-		return e, fmt.Errorf("%s does not serve: %w; start it there, or set SERVER to one that answers 2xx", target, err)
+		hint := "start it there, or set SERVER to one that answers 2xx"
+		if inject.Classify(err, inject.Dial) == inject.TLS && !s.Insecure {
+			hint = "INSECURE=1 would accept any certificate"
+		}
+		return e, fmt.Errorf("%s does not serve: %w; %s", target, err, hint)
 	}
 	if cpu == nil {
 		cpu = serverCPU(ctx, c, target.Address())
