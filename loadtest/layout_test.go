@@ -48,6 +48,7 @@ func TestImportDirections(t *testing.T) {
 		{"rampart/loadtest/report", "parts do not know the whole", true, []string{"rampart/loadtest"}},
 		{"rampart/loadtest/capacity", "decisions need no clock and no I/O", false, append(io, "time", "rampart/...")},
 		{"rampart/loadtest/verdict", "verdicts need no I/O", false, append(io, "rampart/...")},
+		{"rampart/scripts/perfgate", "the gate must not favour our server", true, []string{"rampart/server/..."}},
 	} {
 		for path, p := range packages {
 			if !matches(rule.from, path) {
