@@ -142,12 +142,19 @@ func (a *answer) end() error {
 	return nil
 }
 
-// hold keeps the beginning of a line.
+// hold keeps the beginning of a line. What cannot become a good line is found at once: its end may never come, and the
+// failure would be taken for a slow server or a lost connection.
 func (a *answer) hold(b []byte) error {
 	if len(a.partial)+len(b) > maxLine {
 		return malformed("a line of more than %d bytes", maxLine)
 	}
 	a.partial = append(a.partial, b...)
+	switch n := len(a.partial); {
+	case a.next == statusLine && string(a.partial[:min(n, len(version))]) != version[:min(n, len(version))]:
+		return malformed("status line %.40q", a.partial)
+	case a.next == chunkEnd && n > 0 && string(a.partial) != "\r":
+		return malformed("a chunk is longer than its size")
+	}
 	return nil
 }
 
@@ -219,11 +226,13 @@ func (a *answer) endHead() error {
 	return nil
 }
 
+// version is how an answer begins, but for the minor version.
+const version = "HTTP/1."
+
 // setStatus begins a head with its first line: HTTP/1.1 200 OK, where the reason may be empty and even its space be missing.
 func (f *framing) setStatus(line []byte) error {
 	*f = framing{length: -1}
-	const prefix = "HTTP/1."
-	if len(line) < len("HTTP/1.1 200") || string(line[:len(prefix)]) != prefix || line[8] != ' ' ||
+	if len(line) < len("HTTP/1.1 200") || string(line[:len(version)]) != version || line[8] != ' ' ||
 		len(line) > 12 && line[12] != ' ' || line[7] != '0' && line[7] != '1' {
 		return malformed("status line %.40q", line)
 	}
