@@ -92,10 +92,12 @@ func Classify(err error, otherwise Class) Class {
 		return Timeout
 	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &cert), errors.As(err, &unknown):
 		return TLS
+	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"):
+		return TLS // an alert, as package tls names it
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return Reset // also in dialing: there was a connection, and it ended before anybody looked
 	case errors.As(err, &op) && op.Op == "dial":
 		return Dial
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return Reset
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return EOF
 	}
