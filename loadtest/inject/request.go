@@ -38,7 +38,9 @@ func newRequest(c HTTPConfig) (*http.Request, error) {
 			return nil, fmt.Errorf("header %s cannot be set: it follows from method, body and keep-alive", name)
 		}
 		if name == "Host" {
-			req.Host = values[len(values)-1]
+			for _, host := range values {
+				req.Host = host
+			}
 			continue
 		}
 		req.Header[name] = slices.Clone(values)
