@@ -119,9 +119,12 @@ func serveNull(poll, listener int) {
 				connections[int32(fd)] = true
 				_ = watch(poll, fd, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET)
 			default:
-				if n, err := receive(e.Fd, buf); err == 0 && n > 0 {
+				n, err := receive(e.Fd, buf)
+				if err == 0 && n > 0 {
 					_, _ = send(e.Fd, nullAnswer)
-				} else if err != unix.EAGAIN {
+				}
+				ended := e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 // it is told only once, with a request or without
+				if ended || n <= 0 && err != unix.EAGAIN {
 					delete(connections, e.Fd)
 					unix.Close(int(e.Fd))
 				}
