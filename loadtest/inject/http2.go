@@ -35,7 +35,7 @@ type connKey struct{}
 
 // clientConn begins HTTP/2 on conn. Unlike a transport, the connection that it returns repeats no request.
 func (h *HTTP) clientConn(ctx context.Context, conn net.Conn) (*http.ClientConn, error) {
-	return h.transport.NewClientConn(context.WithValue(ctx, connKey{}, conn), "https", h.Address())
+	return h.transport.NewClientConn(context.WithValue(ctx, connKey{}, conn), "https", h.authority)
 }
 
 // newHTTP2Request returns the request for one round trip.
@@ -85,8 +85,9 @@ func (v *http2VU) do() (class Class, closing bool) {
 
 func (v *http2VU) close() { v.client.Close() }
 
-// streamError has the shape of what package net/http returns for a stream that the server reset, and hides: its errors
-// convert themselves to any struct with these fields.
+// streamError has the shape of what package net/http returns for a stream that failed, and hides: its errors convert
+// themselves to any struct with these fields. Cause says whether the server reset it, or the client did, as it broke the
+// protocol.
 type streamError struct {
 	StreamID uint32
 	Code     uint32
@@ -100,10 +101,14 @@ func classifyHTTP2(err error) Class {
 	var stream streamError
 	switch {
 	case errors.As(err, &stream):
-		return Reset
+		if stream.Cause != nil && stream.Cause.Error() == "received from peer" {
+			return Reset
+		}
+		return Malformed
 	case strings.Contains(err.Error(), "GOAWAY"), strings.Contains(err.Error(), "client connection lost"):
 		return EOF
-	case strings.Contains(err.Error(), "connection error: "):
+	case strings.Contains(err.Error(), "connection error: "), strings.Contains(err.Error(), "frame too large"),
+		strings.Contains(err.Error(), "looked like an HTTP/1.1 header"):
 		return Malformed
 	}
 	return Classify(err, Read)
