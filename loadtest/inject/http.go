@@ -3,6 +3,7 @@ package inject
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -37,6 +39,7 @@ type HTTP struct {
 	request   *http.Request
 	keepAlive []byte // the request in HTTP/1.1
 	closing   []byte // the same with Connection: close
+	authority string // host:port of the URL
 	tls       *tls.Config
 	transport *http.Transport        // for HTTP/2
 	address   atomic.Pointer[string] // host:port; after Probe the address that answered, so that no VU waits for DNS
@@ -65,16 +68,17 @@ func NewHTTP(c HTTPConfig) (*HTTP, error) {
 	if h.closing, err = wire(h.request, true); err != nil {
 		return nil, err
 	}
-	address := c.Socket
-	if address == "" {
-		port := u.Port()
-		if port == "" {
-			port = "80"
-			if u.Scheme == "https" {
-				port = "443"
-			}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if u.Scheme == "https" {
+			port = "443"
 		}
-		address = net.JoinHostPort(u.Hostname(), port)
+	}
+	h.authority = net.JoinHostPort(u.Hostname(), port)
+	address := h.authority
+	if c.Socket != "" {
+		address = c.Socket
 	}
 	h.address.Store(&address)
 	if u.Scheme == "https" {
@@ -156,13 +160,10 @@ func (h *HTTP) ask(ctx context.Context, conn net.Conn) (status int, protocol str
 		}
 		return resp.StatusCode, resp.Proto, excerpt, nil
 	}
-	if _, err := conn.Write(h.closing); err != nil {
-		return 0, "", nil, &Failure{Classify(err, Write), err}
-	}
 	excerpt = make([]byte, 0, excerptSize)
 	s := newStream(h.request.Method)
 	s.answer.excerpt = &excerpt
-	if err := s.read(conn); err != nil {
+	if _, err := s.exchange(conn, h.closing); err != nil {
 		return 0, "", nil, &Failure{classifyAnswer(err), err}
 	}
 	return s.answer.status(), "HTTP/1.1", excerpt, nil
@@ -189,7 +190,9 @@ func (h *HTTP) network() string {
 
 // connect dials and shakes hands. The error is a *Failure.
 func (h *HTTP) connect(ctx context.Context, timeout time.Duration) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: timeout}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, h.network(), h.Address())
 	if err != nil {
 		return nil, &Failure{Classify(err, Dial), err}
@@ -197,9 +200,7 @@ func (h *HTTP) connect(ctx context.Context, timeout time.Duration) (net.Conn, er
 	if h.tls == nil {
 		return conn, nil
 	}
-	secure := tls.Client(conn, h.tls)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	secure := tls.Client(&belowTLS{Conn: conn}, h.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		class := Classify(err, TLS)
@@ -211,12 +212,42 @@ func (h *HTTP) connect(ctx context.Context, timeout time.Duration) (net.Conn, er
 	return secure, nil
 }
 
+// belowTLS is a connection that carries TLS. TLS has an end of its own, without which an answer that only the end of the
+// connection would end is cut off (RFC 9112, section 9.8); package tls does not tell one end from the other.
+type belowTLS struct {
+	net.Conn
+	reset atomic.Bool // Write was told so, and the kernel tells it once
+}
+
+// errCut says that a connection ended and TLS on it had not.
+var errCut = fmt.Errorf("no end of TLS: %w", io.ErrUnexpectedEOF)
+
+func (c *belowTLS) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	switch {
+	case err != io.EOF:
+	case c.reset.Load():
+		err = syscall.ECONNRESET
+	default:
+		err = errCut
+	}
+	return n, err
+}
+
+func (c *belowTLS) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if errors.Is(err, syscall.ECONNRESET) {
+		c.reset.Store(true)
+	}
+	return n, err
+}
+
 // ok reports whether a status is a success. A redirect is none: it says that the request was not served here.
 func ok(status int) bool { return 200 <= status && status < 300 }
 
 // lingering is how long a VU waits for the server to close its side of a connection. Then the next level does not
-// meet the connections of the last one still being counted by the server.
-const lingering = time.Second
+// meet the connections of the last one still being counted by the server. With what a loop may be late, less than a second.
+const lingering = 3 * time.Second / 4
 
 // linger ends our side of a connection and waits for the other.
 func linger(conn net.Conn) {
