@@ -140,56 +140,6 @@ func read(r *bufio.Reader) bool {
 	return err == nil && req != nil
 }
 
-func TestFailureClasses(t *testing.T) {
-	const timeout = 150 * time.Millisecond
-	for name, tt := range map[string]struct {
-		class Class
-		serve func(net.Conn, *bufio.Reader)
-	}{
-		"closes without an answer": {EOF, func(c net.Conn, r *bufio.Reader) { read(r) }},
-		"closes in the head":       {EOF, func(c net.Conn, r *bufio.Reader) { read(r); io.WriteString(c, "HTTP/1.1 200 OK\r\nCon") }},
-		"closes in the body": {EOF, func(c net.Conn, r *bufio.Reader) {
-			read(r)
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-		}},
-		"resets": {Reset, func(c net.Conn, r *bufio.Reader) { read(r); c.(*net.TCPConn).SetLinger(0) }},
-		"hangs":  {Timeout, func(c net.Conn, r *bufio.Reader) { read(r); io.Copy(io.Discard, r) }},
-		"trickles": {Timeout, func(c net.Conn, r *bufio.Reader) {
-			read(r)
-			for _, b := range []byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") {
-				if _, err := c.Write([]byte{b}); err != nil {
-					return
-				}
-				time.Sleep(30 * time.Millisecond)
-			}
-		}},
-		"talks nonsense": {Malformed, func(c net.Conn, r *bufio.Reader) { read(r); io.WriteString(c, "SSH-2.0-OpenSSH\r\n") }},
-		"answers twice": {Malformed, func(c net.Conn, r *bufio.Reader) {
-			for read(r) {
-				io.WriteString(c, okEmpty+okEmpty)
-			}
-		}},
-		"refuses with a status": {Status, func(c net.Conn, r *bufio.Reader) {
-			for read(r) {
-				io.WriteString(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
-			}
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := target(t, raw(t, tt.serve))
-			l := Load{VUs: 2, Window: 200 * time.Millisecond, Timeout: timeout}
-			begun := time.Now()
-			m, err := Run(t.Context(), h, l)
-			require.NoError(t, err)
-			require.Less(t, time.Since(begun), l.Window+timeout+time.Second)
-			require.Equal(t, []string{tt.class.String()}, keys(m.Failures.ByName()))
-			if name != "answers twice" { // its first answer is a good one
-				require.Zero(t, m.Requests)
-			}
-		})
-	}
-}
-
 func keys(m map[string]uint64) []string {
 	var names []string
 	for name := range m {

@@ -97,13 +97,14 @@ type user struct {
 	step   step
 	early  bool  // something came before the request
 	served bool  // got an answer on this connection
-	excess bool  // more came than the answer
 	hungUp bool  // the server has ended its side
 	try    uint8 // which address is being tried
 	sent   int   // bytes of the request that are sent
 	begun  time.Duration
 	pause  time.Duration // before the next attempt to connect
 	answer answer
+
+	connection int32 // which one it is of this user
 }
 
 func newLoop(r *run, h *HTTP, addresses []address, vus, atOnce int) (*loop, error) {
@@ -179,9 +180,10 @@ func (l *loop) play(context.Context) {
 	for i := range l.users {
 		switch u := &l.users[i]; {
 		case u.step == stepReady && u.hungUp && u.served:
-			l.drop(u, false)
+			l.drop(u)
 			l.free(int32(i))
 		case u.step == stepReady:
+			l.tick() // the last of ten thousand is sent its request a while after the first
 			u.begun = l.now
 			l.nextRequest(int32(i))
 		case u.step == stepIdle:
@@ -201,14 +203,14 @@ func (l *loop) leave() {
 			unix.Shutdown(int(u.fd), unix.SHUT_WR)
 			u.step, u.begun = stepLinger, l.now
 			l.lingering++
-			if u.early || u.hungUp || u.excess {
-				l.linger(u)
+			if u.early || u.hungUp {
+				l.linger(int32(i))
 			}
 		}
 	}
 	l.loop(&l.lingering)
 	for i := range l.users { // what is left after an interrupt
-		l.drop(&l.users[i], false)
+		l.drop(&l.users[i])
 	}
 }
 
@@ -237,7 +239,10 @@ func (l *loop) turn(patience int) {
 		if e.Fd < 0 {
 			continue // the bell: stopped is set
 		}
-		l.handle(e.Fd, e.Events)
+		// A child that a fork is just making holds a copy of every socket, and the kernel goes on telling of closed ones.
+		if l.users[e.Fd].connection == e.Pad {
+			l.handle(e.Fd, e.Events)
+		}
 	}
 	if l.now == before {
 		l.tick()
@@ -307,21 +312,23 @@ func (l *loop) handle(i int32, events uint32) {
 		}
 	case stepDial:
 		if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			u.early = events&(unix.EPOLLIN|unix.EPOLLRDHUP) != 0 // it is told only once
 			l.dialed(i, socketError(u.fd))
 		}
 	case stepReady:
 		u.early = u.early || events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
 	case stepLinger:
 		l.tick()
-		l.linger(u)
+		l.linger(i)
 	}
 }
 
 // receive reads what has come. The kernel tells of each arrival once, so all of it is read; a read that does not fill the
-// buffer has got all there is (epoll(7)), but for the end of the connection.
+// buffer has got all there is (epoll(7)), but for the end of the connection. A server that sends as fast as it is read
+// would keep the loop from everything else, so the rest waits for another turn.
 func (l *loop) receive(i int32) {
 	u := &l.users[i]
-	for {
+	for range readsAtOnce {
 		n, err := receive(u.fd, l.buf)
 		switch {
 		case err == unix.EAGAIN:
@@ -345,13 +352,27 @@ func (l *loop) receive(i int32) {
 		case bad != nil:
 			l.broken(i, Malformed)
 			return
+		case u.answer.complete() && used < n:
+			l.broken(i, Malformed) // nobody asked for the rest; it would be taken for the answer to the next request
+			return
 		case u.answer.complete():
-			u.excess = used < n
 			l.answered(i)
 			return
 		case n < len(l.buf) && !u.hungUp:
 			return
 		}
+	}
+	l.tellAgain(i)
+}
+
+// readsAtOnce is how many full buffers are read of one user in a turn.
+const readsAtOnce = 16
+
+// tellAgain makes the kernel tell once more what there is to read.
+func (l *loop) tellAgain(i int32) {
+	u := &l.users[i]
+	if err := watchSocket(l.poll, unix.EPOLL_CTL_MOD, u.fd, i, u.connection); err != nil {
+		l.run.abort(fmt.Errorf("event loop: %w", err)) // cannot happen with good descriptors
 	}
 }
 
@@ -371,7 +392,7 @@ func (l *loop) answered(i int32) {
 	}
 	u.begun, u.served = l.now, true
 	if l.closing || u.hungUp || u.answer.closing() || u.sent < len(l.request) {
-		l.drop(u, true)
+		l.drop(u)
 		l.free(i)
 		return
 	}
@@ -381,23 +402,35 @@ func (l *loop) answered(i int32) {
 // nextRequest makes the next request of a connected user, or ends the user.
 func (l *loop) nextRequest(i int32) {
 	u := &l.users[i]
-	switch {
-	case l.run.over(l.now):
+	if l.run.over(l.now) {
 		u.step = stepReady
 		l.busy--
 		return
-	case u.excess:
-		// An answer that nobody asked for would be taken for the answer to this request.
-		l.broken(i, Malformed)
+	}
+	if u.early && !l.silent(i) {
 		return
 	}
 	u.step, u.sent = stepRequest, 0
 	u.answer.begin()
 	l.send(i)
-	if u.early && u.step == stepRequest {
-		u.early = false
-		l.receive(i)
+}
+
+// silent reports whether the server has said nothing yet. What it said before it was asked would be taken for the answer.
+func (l *loop) silent(i int32) bool {
+	u := &l.users[i]
+	u.early = false
+	n, err := receive(u.fd, l.buf)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return true
+	case err != 0:
+		l.broken(i, Classify(err, Read))
+	case n == 0:
+		l.broken(i, EOF)
+	default:
+		l.broken(i, Malformed)
 	}
+	return false
 }
 
 // send sends the request, or what is left of it.
@@ -414,10 +447,35 @@ func (l *loop) send(i int32) {
 			return
 		case unix.EINTR:
 		default:
-			l.broken(i, Classify(err, Write))
+			l.unsendable(i, Classify(err, Write))
 			return
 		}
 	}
+}
+
+// unsendable is told that the rest of a request cannot be sent. A server that has answered without reading all of it, and
+// closed, did answer; the kernel keeps the answer also when the connection is reset.
+func (l *loop) unsendable(i int32, class Class) {
+	u := &l.users[i]
+	for {
+		n, err := receive(u.fd, l.buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 {
+			break
+		}
+		used, bad := u.answer.feed(l.buf[:n])
+		if bad != nil || used < n {
+			class = Malformed
+			break
+		}
+		if u.answer.complete() {
+			l.answered(i)
+			return
+		}
+	}
+	l.broken(i, class)
 }
 
 // broken counts a failure after which the connection is of no more use.
@@ -428,7 +486,7 @@ func (l *loop) broken(i int32, class Class) {
 	}
 	l.tick()
 	u.begun = l.now
-	l.drop(u, false)
+	l.drop(u)
 	l.free(i)
 }
 
@@ -441,8 +499,9 @@ func (l *loop) free(i int32) {
 }
 
 // linger reads until the server has ended its side.
-func (l *loop) linger(u *user) {
-	for {
+func (l *loop) linger(i int32) {
+	u := &l.users[i]
+	for range readsAtOnce {
 		n, err := receive(u.fd, l.buf)
 		switch {
 		case err == unix.EAGAIN:
@@ -452,27 +511,26 @@ func (l *loop) linger(u *user) {
 			return
 		}
 	}
+	l.tellAgain(i)
 }
 
 // gone takes note that the connection of a user that lingers has ended.
 func (l *loop) gone(u *user) {
-	l.drop(u, false)
+	l.drop(u)
 	u.step = stepIdle
 	l.lingering--
 }
 
-// drop closes the connection of a user, if there is one. With reset a complete one leaves no port in TIME_WAIT, of which
+// drop closes the connection of a user, if there is one. A reset in place of a FIN leaves no port in TIME_WAIT, of which
 // there are only some 28 000 towards one server; there is nothing left that a reset could destroy.
-func (l *loop) drop(u *user, reset bool) {
+func (l *loop) drop(u *user) {
 	if u.fd < 0 {
 		return
 	}
-	if reset {
-		resetOnClose(u.fd)
-	}
+	resetOnClose(u.fd)
 	unix.Close(int(u.fd))
 	u.fd = -1
-	u.excess, u.hungUp, u.early, u.served = false, false, false, false
+	u.hungUp, u.early, u.served = false, false, false
 }
 
 // reconnect begins to connect those who need it. Only here, and not where a connection ends: a server that closes at once
@@ -519,7 +577,8 @@ func (l *loop) wakeAt(at time.Duration) {
 func (l *loop) dial(i int32) {
 	u := &l.users[i]
 	u.step = stepDial
-	fd, err := openSocket(l.addresses[u.try], l.poll, i)
+	u.connection++
+	fd, err := openSocket(l.addresses[u.try], l.poll, i, u.connection)
 	u.fd = fd
 	switch {
 	case err == unix.EINPROGRESS:
@@ -535,13 +594,16 @@ func (l *loop) dialed(i int32, err unix.Errno) {
 	u := &l.users[i]
 	if err != 0 {
 		if int(u.try)+1 < len(l.addresses) {
-			l.drop(u, false)
+			l.drop(u)
 			u.try++
 			l.dial(i)
 			return
 		}
 		class := Dial
-		if err.Timeout() && err != unix.EAGAIN { // EAGAIN: the queue of a unix socket is full
+		switch {
+		case err == unix.ECONNRESET || err == unix.EPIPE:
+			class = Reset // there was a connection, and it ended before anybody looked
+		case err.Timeout() && err != unix.EAGAIN: // EAGAIN: the queue of a unix socket is full
 			class = Timeout
 		}
 		l.undialable(i, class)
@@ -562,7 +624,7 @@ func (l *loop) dialed(i int32, err unix.Errno) {
 // undialable counts a user's failure to connect, and lets it wait before it tries again.
 func (l *loop) undialable(i int32, class Class) {
 	u := &l.users[i]
-	l.drop(u, false)
+	l.drop(u)
 	if !l.run.stopped.Load() {
 		l.tally.fail(class)
 	}

@@ -60,9 +60,9 @@ func socketAddress(at netip.AddrPort) (address, error) {
 	return address{unix.AF_INET6, to}, nil
 }
 
-// openSocket begins to connect a new socket that poll watches for the user i. The socket is there, and has to be closed,
+// openSocket begins to connect a new socket that poll watches as the given connection of the user i. The socket is there, and has to be closed,
 // also with an error, unless it is -1. The error is 0 if it is connected already, EINPROGRESS if that will be told.
-func openSocket(a address, poll int, i int32) (int32, unix.Errno) {
+func openSocket(a address, poll int, i, connection int32) (int32, unix.Errno) {
 	fd, err := unix.Socket(a.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err.(unix.Errno)
@@ -73,15 +73,20 @@ func openSocket(a address, poll int, i int32) (int32, unix.Errno) {
 	}
 	connecting := unix.Connect(fd, a.to)
 	// After connect: a socket that has not begun to connect would be told of as hung up.
-	err = unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: i,
-	})
-	for _, err := range []error{connecting, err} {
+	err = watchSocket(poll, unix.EPOLL_CTL_ADD, int32(fd), i, connection)
+	for _, err := range []error{err, connecting} {
 		if err != nil {
 			return int32(fd), err.(unix.Errno)
 		}
 	}
 	return int32(fd), 0
+}
+
+// watchSocket makes poll tell of a user's socket, each change once.
+func watchSocket(poll, op int, fd, i, connection int32) error {
+	return unix.EpollCtl(poll, op, int(fd), &unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: i, Pad: connection,
+	})
 }
 
 // socketError is how an attempt to connect ended.

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -14,7 +15,6 @@ import (
 type stream struct {
 	answer answer
 	buf    []byte
-	excess bool // more came than the last answer
 }
 
 // streamBuffer holds most answers whole. Each VU has one, so it is not larger.
@@ -31,10 +31,11 @@ func (s *stream) read(from io.Reader) error {
 	for {
 		n, err := from.Read(s.buf)
 		used, bad := s.answer.feed(s.buf[:n])
-		s.excess = used < n
 		switch {
 		case bad != nil:
 			return bad
+		case used < n:
+			return errExcess
 		case s.answer.complete():
 			return nil
 		case err == io.EOF:
@@ -43,6 +44,42 @@ func (s *stream) read(from io.Reader) error {
 			return err
 		}
 	}
+}
+
+// errExcess says that more came than the answer. Nobody asked for the rest, which would be taken for the next answer.
+var errExcess = malformed("more than one answer")
+
+// atOnce is how much of a request surely fits the buffers of a connection, so that writing it does not wait for the server.
+const atOnce = 16 << 10
+
+// stragglers is how long the rest of a request may still be on its way into the buffers when its answer is there already.
+const stragglers = 10 * time.Millisecond
+
+// exchange sends a request and reads the answer, which may come before all of the request is sent. whole reports whether
+// all of it was; else the connection is of no more use. The error is that of read, or a *Failure that says why the request
+// could not be sent. A request of more than atOnce bytes leaves conn without the deadline that it had.
+func (s *stream) exchange(conn net.Conn, request []byte) (whole bool, err error) {
+	var unsent error
+	if len(request) <= atOnce {
+		_, unsent = conn.Write(request)
+		err = s.read(conn) // also then: a server that did not want the rest may have said why
+	} else {
+		sent := make(chan error, 1)
+		go func() {
+			_, err := conn.Write(request)
+			sent <- err
+		}()
+		if err = s.read(conn); err != nil {
+			conn.SetDeadline(time.Now())
+		} else {
+			conn.SetWriteDeadline(time.Now().Add(stragglers))
+		}
+		unsent = <-sent
+	}
+	if err != nil && unsent != nil && !isTimeout(unsent) && classifyAnswer(err) != Malformed {
+		err = &Failure{Classify(unsent, Write), unsent}
+	}
+	return unsent == nil, err
 }
 
 // classifyAnswer is the class of an error met in reading an answer.
@@ -95,7 +132,7 @@ func (v *httpVU) Connect(ctx context.Context) Class {
 		conn.SetDeadline(time.Now())
 	}
 	v.mu.Unlock()
-	v.until, v.stream.excess = 0, false
+	v.until = 0
 	return OK
 }
 
@@ -120,22 +157,16 @@ func (v *httpVU) Do(now time.Duration) Class {
 		}
 		v.mu.Unlock()
 	}
-	if v.stream.excess {
-		// An answer that nobody asked for would be taken for the answer to this request.
-		v.drop()
-		return Malformed
+	whole, err := v.stream.exchange(v.conn, v.request)
+	if len(v.request) > atOnce {
+		v.until = 0
 	}
-	if _, err := v.conn.Write(v.request); err != nil {
-		v.drop()
-		return Classify(err, Write)
-	}
-	err := v.stream.read(v.conn)
 	switch {
 	case err != nil:
 		v.drop()
 		return classifyAnswer(err)
-	case v.stream.answer.closing() || v.target.config.NoKeepAlive:
-		v.dropComplete()
+	case !whole || v.stream.answer.closing() || v.target.config.NoKeepAlive:
+		v.drop()
 	}
 	if !ok(v.stream.answer.status()) {
 		return Status
@@ -152,8 +183,16 @@ func (v *httpVU) Interrupt() {
 	}
 }
 
-// drop closes a connection that is of no more use.
+// drop closes a connection that is of no more use. A reset in place of a FIN leaves no port in TIME_WAIT, of which there
+// are only some 28 000 towards one server; there is nothing left that a reset could destroy.
 func (v *httpVU) drop() {
+	conn := v.conn
+	if secure, is := conn.(*tls.Conn); is {
+		conn = secure.NetConn().(*belowTLS).Conn
+	}
+	if tcp, is := conn.(*net.TCPConn); is {
+		tcp.SetLinger(0)
+	}
 	if v.http2 != nil {
 		v.http2.close()
 		v.http2 = nil
@@ -162,15 +201,6 @@ func (v *httpVU) drop() {
 	defer v.mu.Unlock()
 	v.conn.Close()
 	v.conn = nil
-}
-
-// dropComplete closes a connection whose last answer is complete. A reset instead of a FIN leaves no port in
-// TIME_WAIT, of which there are only some 28 000 towards one server; there is nothing left that a reset could destroy.
-func (v *httpVU) dropComplete() {
-	if tcp, is := v.conn.(*net.TCPConn); is {
-		tcp.SetLinger(0)
-	}
-	v.drop()
 }
 
 func (v *httpVU) Close() {
