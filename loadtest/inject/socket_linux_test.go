@@ -1,0 +1,178 @@
+package inject
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// waiting counts the ports of clients of a server on this machine that are in TIME_WAIT.
+func waiting(t *testing.T, server string) int {
+	t.Helper()
+	u, err := url.Parse(server)
+	require.NoError(t, err)
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	require.NoError(t, err)
+	table, err := os.ReadFile("/proc/net/tcp")
+	require.NoError(t, err)
+	n := 0
+	for line := range bytes.Lines(table) {
+		// sl local_address rem_address st ...
+		f := bytes.Fields(line)
+		if len(f) > 3 && strings.HasSuffix(string(f[2]), fmt.Sprintf(":%04X", port)) && string(f[3]) == "06" {
+			n++
+		}
+	}
+	return n
+}
+
+// TestNoPortIsLeftWaiting holds that a new connection for each request leaves no port in TIME_WAIT on the client's side,
+// whoever closes first and however the request ended.
+func TestNoPortIsLeftWaiting(t *testing.T) {
+	const closing = okHead + "Connection: close\r\nContent-Length: 0\r\n\r\n"
+	untilEnd := func(c net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) }
+	for name, tt := range map[string]struct {
+		answer string
+		then   func(net.Conn, *bufio.Reader)
+		secure bool
+		class  Class
+		want   uint64 // connections, at least
+	}{
+		"server closes first":               {closing, func(net.Conn, *bufio.Reader) {}, false, OK, 2000},
+		"server waits":                      {closing, untilEnd, false, OK, 2000},
+		"server would go on":                {okEmpty, untilEnd, false, OK, 2000},
+		"malformed answer and server waits": {"no\r\n", untilEnd, false, Malformed, 2000},
+		"status and server waits":           {"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", untilEnd, false, Status, 2000},
+		"TLS, server closes first":          {closing, func(net.Conn, *bufio.Reader) {}, true, OK, 100},
+		"TLS, server waits":                 {closing, untilEnd, true, OK, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
+				var config *tls.Config
+				if tt.secure {
+					config = newAuthority(t).config(t)
+				}
+				var connections atomic.Uint64
+				server := raw(t, func(c net.Conn, r *bufio.Reader) {
+					connections.Add(1)
+					if config != nil {
+						secure := tls.Server(c, config)
+						defer secure.Close()
+						c, r = secure, bufio.NewReader(secure)
+					}
+					if read(r) {
+						io.WriteString(c, tt.answer)
+						tt.then(c, r)
+					}
+				})
+				if tt.secure {
+					server = "https" + strings.TrimPrefix(server, "http")
+				}
+				h := drive(target(t, server, func(c *HTTPConfig) { c.NoKeepAlive, c.Insecure = true, true }))
+				for runs := 1; connections.Load() < tt.want; runs++ {
+					l := Load{VUs: 8, Window: 100 * time.Millisecond, Timeout: 5 * time.Second}
+					m, err := Run(t.Context(), h, l)
+					require.NoError(t, err)
+					require.Equal(t, m.Failures.Total(), m.Failures[tt.class], "%v", m.Failures.ByName())
+					// Those that are connected when the window closes end like those that are kept.
+					require.LessOrEqual(t, waiting(t, server), runs*l.VUs)
+				}
+			})
+		})
+	}
+}
+
+// full is a server that never accepts and whose queue is full, so that nothing answers who wants to connect.
+func full(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(t, unix.Listen(fd, 0))
+	bound, err := unix.Getsockname(fd)
+	require.NoError(t, err)
+	address := fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port)
+	for range 8 {
+		c, err := net.DialTimeout("tcp", address, patience)
+		if err != nil {
+			return "http://" + address
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	require.Fail(t, "the queue is never full")
+	return ""
+}
+
+// TestServerNeverAccepts holds that an attempt to connect that nobody answers is a failure of class timeout, in time.
+func TestServerNeverAccepts(t *testing.T) {
+	server := full(t)
+	eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
+		t.Parallel()
+		l := Load{VUs: 2, Window: 200 * time.Millisecond, Timeout: patience}
+		begun := time.Now()
+		m, err := Run(t.Context(), drive(target(t, server)), l)
+		require.NoError(t, err)
+		require.Less(t, time.Since(begun), l.Timeout+l.Window+l.Timeout+time.Second) // before the gun, and after
+		require.Equal(t, []string{"timeout"}, keys(m.Failures.ByName()))
+		require.GreaterOrEqual(t, m.Failures.Total(), uint64(2*l.VUs))
+	})
+}
+
+// TestServerComesBack holds that a level goes on when nobody listens for a while.
+func TestServerComesBack(t *testing.T) {
+	eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
+		t.Parallel()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		address := l.Addr().String()
+		var before, after atomic.Uint64
+		serve := func(l net.Listener, served *atomic.Uint64, until uint64) {
+			for served.Load() < until {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if read(bufio.NewReader(c)) {
+					served.Add(1)
+					io.WriteString(c, okHead+"Connection: close\r\nContent-Length: 0\r\n\r\n")
+				}
+				c.Close()
+			}
+			l.Close() // whoever is in its queue is reset
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			serve(l, &before, 20)
+			time.Sleep(50 * time.Millisecond) // how long it is away
+			again, err := net.Listen("tcp", address)
+			if err != nil {
+				return // after stays 0
+			}
+			defer time.AfterFunc(5*time.Second, func() { again.Close() }).Stop()
+			serve(again, &after, 20)
+		}()
+		m, err := Run(t.Context(), drive(target(t, "http://"+address)), Load{VUs: 1, Window: 400 * time.Millisecond, Timeout: 5 * time.Second})
+		require.NoError(t, err)
+		<-done
+		require.EqualValues(t, 20, after.Load())
+		require.Equal(t, before.Load()+after.Load(), m.Completed)
+		require.Positive(t, m.Failures[Dial])
+		require.LessOrEqual(t, m.Failures[Reset], uint64(2), "in the queue when the server went away, twice")
+		require.Equal(t, m.Failures[Dial]+m.Failures[Reset], m.Failures.Total(), "%v", m.Failures.ByName())
+	})
+}
