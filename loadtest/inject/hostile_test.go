@@ -253,7 +253,7 @@ func (s *hostileServer) require(t *testing.T, m Measurement, exact bool) {
 // inject puts a little load on a server and holds that it ends in time.
 func (s *hostileServer) inject(t *testing.T, h *HTTP) Measurement {
 	t.Helper()
-	l := Load{VUs: 2, Window: 200 * time.Millisecond, Timeout: 3 * time.Second}
+	l := Load{VUs: 2, Window: 150 * time.Millisecond, Timeout: 3 * time.Second}
 	if s.class == Timeout {
 		l.Timeout = patience
 	}

@@ -150,6 +150,7 @@ func keys(m map[string]uint64) []string {
 
 // TestDeadlineMoves holds that the deadline of a connection moves on with its requests.
 func TestDeadlineMoves(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }))
 	defer server.Close()
 	m, err := Run(t.Context(), target(t, server.URL), Load{VUs: 2, Window: time.Second, Timeout: 200 * time.Millisecond})

@@ -185,7 +185,7 @@ func TestInterruptRacesWithTheEnd(t *testing.T) {
 
 // TestNoFileStaysOpen runs into every end that a connection can have.
 func TestNoFileStaysOpen(t *testing.T) {
-	short := Load{VUs: 4, Window: 50 * time.Millisecond, Timeout: patience}
+	short := Load{VUs: 4, Window: 30 * time.Millisecond, Timeout: 100 * time.Millisecond}
 	for name, start := range map[string]func(t *testing.T) string{
 		"kept":    startNull,
 		"refused": nobody,

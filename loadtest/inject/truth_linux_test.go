@@ -35,7 +35,7 @@ var serviceTimes = map[string]func(*rand.Rand) time.Duration{
 }
 
 const (
-	pauseAfter  = 100 * time.Millisecond // of the first request for "pause"
+	pauseAfter  = 30 * time.Millisecond // of the first request for "pause"
 	pauseLength = 300 * time.Millisecond
 )
 
@@ -301,7 +301,7 @@ func TestTruth(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := target(t, server+"/"+tt.times)
 			h.blocking = tt.blocking
-			requireTruth(t, h, server, Load{VUs: 16, Window: 200 * time.Millisecond, Timeout: 5 * time.Second}, quantiles)
+			requireTruth(t, h, server, Load{VUs: 16, Window: 160 * time.Millisecond, Timeout: 5 * time.Second}, quantiles)
 		})
 	}
 }
@@ -314,7 +314,7 @@ func TestPauseIsSeen(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			h := target(t, server+"/pause")
 			h.blocking = blocking
-			l := Load{VUs: 8, Window: 420 * time.Millisecond, Timeout: 5 * time.Second}
+			l := Load{VUs: 8, Window: 350 * time.Millisecond, Timeout: 5 * time.Second}
 			var seen []time.Duration
 			for range 3 {
 				fetchRecord(t, server)

@@ -139,8 +139,9 @@ func TestLargeRequests(t *testing.T) {
 		serve func(c net.Conn, r *bufio.Reader, body io.Reader, over <-chan struct{}) (goOn bool)
 	}{
 		"reads and answers": {OK, func(c net.Conn, r *bufio.Reader, b io.Reader, over <-chan struct{}) bool {
-			got, _ := io.ReadAll(b)
-			if !bytes.Equal(body, got) {
+			got := make([]byte, len(body))
+			io.ReadFull(b, got)
+			if n, _ := b.Read(make([]byte, 1)); n > 0 || !bytes.Equal(body, got) {
 				io.WriteString(c, "wrong body\r\n")
 				return false
 			}
@@ -180,6 +181,7 @@ func TestLargeRequests(t *testing.T) {
 		"never reads": {Timeout, func(c net.Conn, r *bufio.Reader, b io.Reader, over <-chan struct{}) bool { <-over; return false }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
 				t.Parallel()
 				var begun atomic.Uint64
@@ -268,6 +270,12 @@ func TestRequestArrives(t *testing.T) {
 					defer mu.Unlock()
 					got = append(got, asked{r.Method, r.RequestURI, r.Host, string(body), r.Header, r.ProtoMajor})
 				}))
+				taken := func() []asked {
+					mu.Lock()
+					defer mu.Unlock()
+					defer func() { got = nil }()
+					return got
+				}
 				want := tt.want
 				want.URI, want.Protocol = "/p?q=a%20b", 1
 				if scheme == "https" {
@@ -284,16 +292,19 @@ func TestRequestArrives(t *testing.T) {
 				for _, blocking := range []bool{false, true} {
 					h := target(t, server.URL+want.URI, tt.change, func(c *HTTPConfig) { c.Insecure = true })
 					h.blocking = blocking
-					got = nil
+					probed := taken()
+					require.Empty(t, probed)
 					require.NoError(t, h.Probe(t.Context(), 5*time.Second))
-					require.Len(t, got, 1)
-					got[0].Header.Del("Connection") // the probe has one request
+					probed = taken()
+					require.Len(t, probed, 1)
+					probed[0].Header.Del("Connection") // it has one request
 					m, err := Run(t.Context(), h, Load{VUs: 1, Window: 10 * time.Millisecond, Timeout: 5 * time.Second})
 					require.NoError(t, err)
 					require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
-					require.EqualValues(t, len(got)-1, m.Completed)
+					injected := taken()
+					require.EqualValues(t, len(injected), m.Completed)
 					require.Positive(t, m.Completed)
-					for _, g := range got {
+					for _, g := range append(probed, injected...) {
 						require.Empty(t, cmp.Diff(want, g))
 					}
 				}
