@@ -181,9 +181,7 @@ func TestLargeRequests(t *testing.T) {
 		"never reads": {Timeout, func(c net.Conn, r *bufio.Reader, b io.Reader, over <-chan struct{}) bool { <-over; return false }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
-				t.Parallel()
 				var begun atomic.Uint64
 				over := make(chan struct{})
 				server := raw(t, func(c net.Conn, r *bufio.Reader) {
