@@ -8,7 +8,7 @@ GO     ?= go
 COUNT  ?= 6
 MANY   ?= 10000
 
-.PHONY: help build test race load bench scaling calm original engines peers many lint fuzz
+.PHONY: help build test race load bench scaling truth calm original engines peers many lint fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ bench: ## BenchmarkLevel for benchstat, COUNT times
 
 scaling: ## connections spread over the workers, and two VUs get two cores (STARTS, ROUNDS)
 	@scripts/scaling.sh
+
+truth: ## latencies are those that the server measures, within 1 % and 100 µs, on a machine that does nothing else
+	TRUTH=1 $(GO) test -count=1 -v -run '^Test(Truth|PauseIsSeen|CutConnectionsAreCounted)' ./loadtest/inject
 
 calm: ## ramps of the bundled server, in which no level may raise a doubt (RAMPS, DURATION)
 	@scripts/calm.sh

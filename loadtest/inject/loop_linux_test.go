@@ -280,7 +280,7 @@ func handLoop(t *testing.T, addresses ...string) *loop {
 		all = append(all, at...)
 	}
 	l := Load{VUs: 1, Window: time.Minute, Timeout: time.Minute}
-	r := &run{load: l, close: l.Window, abort: func(err error) { panic(err) }, total: newTotal(l)}
+	r := &run{load: l, close: l.Window, until: l.Window, abort: func(err error) { panic(err) }, total: newTotal(l.Timeout)}
 	loop, err := newLoop(r, target(t, addresses[0]), all, 1, 1)
 	require.NoError(t, err)
 	loop.connect(t.Context())
@@ -323,7 +323,7 @@ func TestClosedConnectionIsNotHeard(t *testing.T) {
 	l.dialing++
 	l.dial(0)
 	for u.step != stepReady {
-		l.turn()
+		l.turn(l.patience())
 	}
 	close(closeFirst)
 	// The copy hears it: then the loop, which is told first, has been told.
@@ -332,7 +332,7 @@ func TestClosedConnectionIsNotHeard(t *testing.T) {
 		return err == nil && n == 1
 	}, 5*time.Second, time.Millisecond)
 	l.scanAt = l.now // no patience
-	l.turn()
+	l.turn(l.patience())
 	require.False(t, u.early, "taken for the new connection's")
 	require.False(t, u.hungUp)
 }
@@ -347,7 +347,7 @@ func TestAnswerBeforeTheRequest(t *testing.T) {
 	}))
 	<-greeted
 	for !l.users[0].early {
-		l.turn()
+		l.turn(l.patience())
 	}
 	l.run.epoch, l.started = time.Now(), true
 	l.nextRequest(0)
