@@ -29,7 +29,7 @@ import (
 
 const (
 	// patience is the timeout of requests to a server that is never in time.
-	patience = 300 * time.Millisecond
+	patience = 300 * time.Millisecond * slowness
 	// goodTime is how long a hostile server takes for a request that it treats well.
 	goodTime = 2 * time.Millisecond
 )

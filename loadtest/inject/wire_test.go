@@ -117,11 +117,11 @@ func TestLargeAnswersAreNotKept(t *testing.T) {
 				h := drive(target(t, server))
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
-				m, err := Run(t.Context(), h, Load{VUs: 2, Window: 10 * time.Millisecond, Timeout: 10 * time.Second})
+				m, err := Run(t.Context(), h, Load{VUs: 2, Window: 50 * time.Millisecond, Timeout: 10 * time.Second})
 				runtime.ReadMemStats(&after)
 				require.NoError(t, err)
 				require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
-				require.GreaterOrEqual(t, m.Completed, uint64(2))
+				require.Positive(t, m.Completed)
 				require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20))
 			})
 		})

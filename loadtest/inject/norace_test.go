@@ -1,0 +1,6 @@
+//go:build !race
+
+package inject
+
+// slowness is by what timeouts grow.
+const slowness = 1
