@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 		fmt.Println(server.pid)
 		must(syscall.Kill(os.Getpid(), syscall.SIGKILL))
 	}
+	if flaw := os.Getenv(contenderEnv); flaw != "" {
+		serveAsContender(flaw)
+	}
 	if url := os.Getenv(injectEnv); url != "" {
 		injectAndPrintDoubts(url)
 		return

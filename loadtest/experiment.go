@@ -10,6 +10,8 @@
 //	…
 //	best, ok := result.Capacity()
 //
+// A [Duel] compares two servers in turns and says whether one is slower.
+//
 // The experiments of this repository are in the files *_load_test.go: go test -tags=load ./loadtest. They read their
 // settings from the environment ([SettingsFromEnv]) and keep their results in files ([Files]).
 //

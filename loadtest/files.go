@@ -80,6 +80,18 @@ func (f *Files) Write(r Result) error {
 	return errors.Join(errs...)
 }
 
+// DuelPath is where WriteDuel puts a side of a duel.
+func (f *Files) DuelPath(side int) string { return filepath.Join(f.dir, report.SideNames[side]+".txt") }
+
+// WriteDuel writes both sides of a duel, in place of earlier ones. It can be called after every block.
+func (f *Files) WriteDuel(d DuelResult) error {
+	var errs []error
+	for side := range report.SideNames {
+		errs = append(errs, replace(f.DuelPath(side), func(w io.Writer) error { return report.DuelBench(w, d, side) }))
+	}
+	return errors.Join(errs...)
+}
+
 // replace writes a file under another name first, so that a reader finds the old one or the new one and never half.
 func replace(path string, write func(io.Writer) error) error {
 	next := path + ".next"

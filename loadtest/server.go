@@ -33,8 +33,9 @@ func BuildServer(ctx context.Context, dir string) (string, error) {
 
 // Server is a server process that this process started.
 type Server struct {
-	Addr string // host:port on which it serves
-	pid  int
+	Addr  string // host:port on which it serves
+	pid   int
+	group bool // signals go to all processes that it started, too
 
 	output *tail
 	pipe   *os.File      // what the server says comes out of it
@@ -56,38 +57,10 @@ const announcement = "listening on "
 // StartServer starts a command that prints "listening on HOST:PORT" on stderr once it serves, and waits for that. It
 // ends when Stop is called, and also when this process dies, in whatever way.
 func StartServer(ctx context.Context, command ...string) (*Server, error) {
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.SysProcAttr = ownGroup()
-	r, w, err := os.Pipe()
+	s, address, err := launch(affinity{}, command...)
 	if err != nil {
-		return nil, fmt.Errorf("start server %s: %w", command[0], err)
+		return nil, err
 	}
-	s := &Server{output: new(tail), pipe: r, read: make(chan struct{}), ended: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = w, w
-
-	started := make(chan error)
-	go func() {
-		defer close(s.ended)
-		// The kernel sends the signal of a parent's death when the parent's thread ends, not the process. This
-		// goroutine keeps its thread until the server has ended.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			s.err = cmd.Wait()
-		}
-	}()
-	err = <-started
-	w.Close()
-	if err != nil {
-		r.Close()
-		return nil, fmt.Errorf("start server: %w", err)
-	}
-	s.pid = cmd.Process.Pid
-
-	address := make(chan string, 1)
-	go s.readOutput(address)
 	ctx, cancel := context.WithTimeoutCause(ctx, startPatience, fmt.Errorf("it does not serve after %v", startPatience))
 	defer cancel()
 	select {
@@ -100,9 +73,82 @@ func StartServer(ctx context.Context, command ...string) (*Server, error) {
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
+	return nil, fmt.Errorf("start server %s: %w; %w", command[0], err, s.Kill())
+}
+
+// startCommand starts a server, on its processors, by a command line for sh, whatever it says. Whether it serves is for others to find out.
+func startCommand(on affinity, line string) (*Server, error) {
+	s, _, err := launch(on, "sh", "-c", line)
+	if err != nil {
+		return nil, err
+	}
+	s.group = true
+	return s, nil
+}
+
+// launch starts a process. The channel gives the address on which it says that it serves, and is closed when its output
+// has ended.
+func launch(on affinity, command ...string) (*Server, <-chan string, error) {
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.SysProcAttr = ownGroup()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("start server %s: %w", command[0], err)
+	}
+	s := &Server{output: new(tail), pipe: r, read: make(chan struct{}), ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = w, w
+
+	started := make(chan error)
+	go func() {
+		defer close(s.ended)
+		// The kernel sends the signal of a parent's death when the parent's thread ends, not the process. This
+		// goroutine keeps its thread until the server has ended.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := on.start(cmd.Start)
+		started <- err
+		if err == nil {
+			s.err = cmd.Wait()
+		}
+	}()
+	err = <-started
+	w.Close()
+	if err != nil {
+		r.Close()
+		return nil, nil, fmt.Errorf("start server: %w", err)
+	}
+	s.pid = cmd.Process.Pid
+	address := make(chan string, 1)
+	go s.readOutput(address)
+	return s, address, nil
+}
+
+// Kill ends the server at once, and returns its last words as an error.
+func (s *Server) Kill() error {
 	s.signal(syscall.SIGKILL)
 	s.wait()
-	return nil, fmt.Errorf("start server %s: %w; its last words:\n%s", command[0], err, s.output)
+	return fmt.Errorf("its last words:\n%s", s.output)
+}
+
+// end ends a server of which nothing is known but its command: it may die of the signal that asks it to stop. The error
+// says that it had ended before, with its last words.
+func (s *Server) end() error {
+	alive := s.signal(syscall.SIGTERM)
+	if alive {
+		select {
+		case <-s.ended:
+		case <-time.After(stopPatience):
+		}
+		s.signal(syscall.SIGKILL)
+	}
+	if s.group { // whoever of it is left
+		_ = syscall.Kill(-s.pid, syscall.SIGKILL)
+	}
+	s.wait()
+	if !alive {
+		return fmt.Errorf("it ended by itself (%s); its last words:\n%s", s.state(), s.output)
+	}
+	return nil
 }
 
 // readOutput keeps what the server says, and sends the address on which it serves.
@@ -171,8 +217,11 @@ func (s *Server) signal(sig syscall.Signal) bool {
 	case <-s.ended:
 		return false
 	default:
-		return syscall.Kill(s.pid, sig) == nil
 	}
+	if s.group {
+		return syscall.Kill(-s.pid, sig) == nil
+	}
+	return syscall.Kill(s.pid, sig) == nil
 }
 
 // tail keeps the end of what a process said.

@@ -31,6 +31,8 @@ type Settings struct {
 	Insecure       bool          // INSECURE
 	HTTP2          bool          // HTTP2
 	Engine         string        // ENGINE: EngineBuiltin or EngineK6
+	Baseline       *Contender    // BASELINE; nil: no duel
+	Candidate      *Contender    // CANDIDATE; nil: no duel
 	Iterations     uint64        // ITERATIONS
 	Duration       time.Duration // DURATION: the window of each level
 	Warmup         time.Duration // WARMUP
@@ -93,6 +95,15 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 			s.Server, s.Socket, err = parseServer(v, s.Iterations)
 			return err
 		})
+	}
+	for name, to := range map[string]**Contender{"BASELINE": &s.Baseline, "CANDIDATE": &s.Candidate} {
+		if value := getenv(name); value != "" {
+			set(name, value, func(v string) error {
+				c, err := ParseContender(v)
+				*to = &c
+				return err
+			})
+		}
 	}
 	if len(errs) == 0 {
 		// What only shows when all is put together: a header that cannot be set, say.

@@ -25,7 +25,7 @@ func newLoops(ctx context.Context, r *run, h *HTTP) ([]driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := min(r.load.VUs, loopsFor(runtime.GOMAXPROCS(0)))
+	n := min(r.load.VUs, loopsFor(usableCPUs()))
 	var drivers []driver
 	for i := range n {
 		vus := (r.load.VUs + i) / n // adds up to all
@@ -45,6 +45,15 @@ func newLoops(ctx context.Context, r *run, h *HTTP) ([]driver, error) {
 // kernel's part of the work, and for the server where it is on the same machine. Measured on two processors with a server
 // on them: two loops made as many requests as one, at 1.25 to 1.35 times its processor time for each.
 func loopsFor(cpus int) int { return max(1, cpus/2) }
+
+// usableCPUs is how many processors this thread may use now: a duel leaves its injector fewer than the runtime found.
+func usableCPUs() int {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return runtime.GOMAXPROCS(0)
+	}
+	return min(runtime.GOMAXPROCS(0), set.Count())
+}
 
 // loop drives many VUs from one thread: it waits until the kernel says which of them have something to read, reads, and
 // sends their next requests at once. A VU costs it a socket and some hundred bytes, and a request two system calls.

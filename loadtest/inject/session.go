@@ -21,8 +21,10 @@ type Session struct {
 	uninterrupt func() bool
 	interrupted chan struct{}
 
-	last  counts    // when the last slice had ended
-	taken time.Time // the last time that Take was called
+	last   counts        // when the last slice had ended
+	taken  time.Time     // the last time that Take was called
+	active time.Duration // length of all slices since then
+	meter  strainMeter   // since then
 }
 
 // Open connects VUs to a target. What cannot connect is counted as a failure of the first slice, and tries again then.
@@ -68,6 +70,7 @@ func Open(ctx context.Context, target Target, vus int, timeout time.Duration) (*
 		})
 	}
 	connected.Wait()
+	s.meter = newStrainMeter(s.drivers)
 	return s, nil
 }
 
@@ -101,7 +104,8 @@ func (s *Slice) Add(t Slice) {
 // Slice puts load on the target: every VU makes requests until length is over, and finishes the last one. The error wraps
 // the cause of the end of the context that the session was opened with.
 func (s *Session) Slice(length time.Duration) (Slice, error) {
-	s.run.until = s.run.now() + length
+	begun := s.run.now()
+	s.run.until = begun + length
 	for _, gun := range s.gun {
 		gun <- struct{}{}
 	}
@@ -111,6 +115,7 @@ func (s *Session) Slice(length time.Duration) (Slice, error) {
 	if s.run.stopped.Load() {
 		return Slice{}, fmt.Errorf("slice of load cut short: %w", context.Cause(s.ctx))
 	}
+	s.active += s.run.now() - begun
 	now, last := s.counts(), s.last
 	s.last = now
 	return Slice{
@@ -128,15 +133,18 @@ func (s *Session) counts() counts {
 	return sum
 }
 
-// Take returns what all slices since the last Take measured, and begins anew. Its Window is the time since then.
+// Take returns what all slices since the last Take measured, and begins anew. Its Window is the length of all slices.
 func (s *Session) Take() Measurement {
 	for _, d := range s.drivers {
 		d.counted().flush()
 	}
 	s.last = counts{}
 	m := s.run.total.measurement(s.run.load)
-	m.Window = time.Since(s.taken)
-	s.taken = time.Now()
+	m.Window, m.Strain = s.active, s.meter.strain()
+	if s.active > 0 { // the loops have nothing to do between slices
+		m.Strain.Busy *= time.Since(s.taken).Seconds() / s.active.Seconds()
+	}
+	s.taken, s.active, s.meter = time.Now(), 0, newStrainMeter(s.drivers)
 	s.run.total = newTotal(s.run.load.Timeout)
 	for _, d := range s.drivers {
 		d.counted().total = s.run.total

@@ -1,0 +1,48 @@
+//go:build !load
+
+package loadtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rampart/loadtest/inject"
+)
+
+func TestSliceLength(t *testing.T) {
+	for p50, want := range map[time.Duration]time.Duration{
+		20 * time.Microsecond:  time.Millisecond,
+		333 * time.Microsecond: time.Millisecond,
+		time.Millisecond:       3 * time.Millisecond,
+		50 * time.Millisecond:  150 * time.Millisecond,
+	} {
+		require.Equal(t, want, sliceLength(p50))
+	}
+	require.Equal(t, 500, pairsFor(500*time.Millisecond, time.Millisecond))
+	require.Equal(t, 84, pairsFor(250*time.Millisecond, 3*time.Millisecond), "rounded up")
+	require.Equal(t, fewestPairs, pairsFor(500*time.Millisecond, 150*time.Millisecond))
+}
+
+// TestKeep holds that a disturbance costs both sides the same pairs, whichever it hit.
+func TestKeep(t *testing.T) {
+	took := func(d time.Duration) inject.Slice { return inject.Slice{Requests: 10, Busy: 10 * d} }
+	var pairs []pair
+	for range 18 {
+		pairs = append(pairs, pair{took(100 * time.Microsecond), took(200 * time.Microsecond)})
+	}
+	hit := []pair{
+		{took(300 * time.Microsecond), took(200 * time.Microsecond)}, // 3 times as slow
+		{took(100 * time.Microsecond), took(600 * time.Microsecond)},
+	}
+	pairs = append(append(hit[:1:1], pairs...), hit[1])
+	kept := keep(pairs)
+	require.Len(t, pairs, 20, "left as they were")
+	require.Len(t, kept, 18)
+	for _, p := range kept {
+		require.Equal(t, pair{took(100 * time.Microsecond), took(200 * time.Microsecond)}, p)
+	}
+	require.Len(t, keep(pairs[:5]), 5, "too few to drop any")
+	require.Len(t, keep([]pair{{}, {}}), 2, "without a request")
+}
