@@ -80,7 +80,7 @@ type judge struct {
 
 // gate judges two files. An error says that a flag does not fit the files; what is wrong with the files is in the report.
 func gate(baseline, candidate results, o options) (Report, error) {
-	j := judge{rule: verdict.Rule{Alpha: o.alpha}, baseline: baseline, candidate: candidate}
+	j := judge{rule: verdict.Rule{Alpha: o.alpha, Looks: o.looks}, baseline: baseline, candidate: candidate}
 	j.chooser = chooser{o, map[string]verdict.Better{}, map[string]string{}}
 	j.report = Report{
 		Version: reportVersion, Alpha: o.alpha,

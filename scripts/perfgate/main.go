@@ -22,9 +22,13 @@ func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 
 // run is the command: arguments and environment in, output and exit code out.
 func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	options, err := parseOptions(args)
+	parse, explanation := parseOptions, help
+	if len(args) > 0 && args[0] == "run" {
+		parse, explanation = func(args []string) (options, error) { return measure(args[1:], stderr) }, runHelp
+	}
+	options, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, help)
+		fmt.Fprint(stdout, explanation)
 		return exitPass
 	}
 	if err == nil {

@@ -3,19 +3,36 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"perfgate": main}) }
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"perfgate": main, "stub": stub}) }
+
+// stub is a server that spins for each request, twice as long with the argument slow.
+func stub() {
+	work := time.Millisecond
+	if len(os.Args) > 2 {
+		work *= 2
+	}
+	err := http.ListenAndServe(os.Args[1], http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		for begun := time.Now(); time.Since(begun) < work; {
+		}
+	}))
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/perf/benchunit"
+
+	"rampart/loadtest/verdict"
 )
 
 // options are what a user says on the command line.
@@ -16,9 +18,11 @@ type options struct {
 	baseline, candidate string
 	margins             margins  // from -margin; units without one have their default
 	units               []string // from -unit, as written; nil: the default choice
+	others              string   // why no other units are gated than these
 	alpha               float64
 	pairing             pairing
 	md, json            bool
+	looks               *verdict.Looks // after which blocks a duel was judged; nil: the files are judged once
 }
 
 // pairing says how it is known which samples belong together.
@@ -33,6 +37,7 @@ const (
 const help = `perfgate judges two files of Go benchmark results: did the candidate become worse than the baseline?
 
 	perfgate [flags] baseline.txt candidate.txt
+	perfgate run -baseline COMMAND -candidate COMMAND [flags]     measure both servers first; perfgate run -h says more
 
 Exit codes:
 	0  pass          worse by less than the margin, if it is worse at all: shown, not assumed
@@ -83,11 +88,10 @@ Examples:
 	go run ./scripts/perfgate -json old.txt new.txt | jq .verdict
 `
 
-func parseOptions(args []string) (options, error) {
-	o := options{margins: margins{}}
-	var paired, unpaired bool
-	flags := flag.NewFlagSet("perfgate", flag.ContinueOnError)
+// define defines the flags of both forms of the command.
+func (o *options) define(flags *flag.FlagSet) {
 	flags.SetOutput(io.Discard) // run prints the error, once
+	o.margins = margins{}
 	flags.Var(o.margins, "margin", "")
 	flags.Func("unit", "", func(s string) error {
 		for unit := range strings.SplitSeq(s, ",") {
@@ -96,26 +100,42 @@ func parseOptions(args []string) (options, error) {
 			}
 			o.units = append(o.units, unit)
 		}
+		o.others = "not in -unit"
 		return nil
 	})
 	flags.Float64Var(&o.alpha, "alpha", 0.05, "")
-	flags.BoolVar(&paired, "paired", false, "")
-	flags.BoolVar(&unpaired, "unpaired", false, "")
 	flags.BoolVar(&o.md, "md", false, "")
 	flags.BoolVar(&o.json, "json", false, "")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return options{}, err
-		}
-		return options{}, fmt.Errorf("%w; -h explains all flags", err)
+}
+
+// parse parses flags that define defined.
+func (o *options) parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return fmt.Errorf("%w; -h explains all flags", err)
 	}
+	if !(o.alpha > 0 && o.alpha < 0.5) {
+		return fmt.Errorf("-alpha %v: want more than 0 and less than 0.5, such as 0.05", o.alpha)
+	}
+	return nil
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	var paired, unpaired bool
+	flags := flag.NewFlagSet("perfgate", flag.ContinueOnError)
+	o.define(flags)
+	flags.BoolVar(&paired, "paired", false, "")
+	flags.BoolVar(&unpaired, "unpaired", false, "")
+	err := o.parse(flags, args)
 	switch {
+	case err != nil:
+		return options{}, err
 	case flags.NArg() != 2:
 		return options{}, fmt.Errorf("%d files: want two, baseline.txt and candidate.txt, after all flags; -h explains more", flags.NArg())
 	case paired && unpaired:
 		return options{}, errors.New("-paired and -unpaired: want one of them at most")
-	case !(o.alpha > 0 && o.alpha < 0.5):
-		return options{}, fmt.Errorf("-alpha %v: want more than 0 and less than 0.5, such as 0.05", o.alpha)
 	case paired:
 		o.pairing = pairingForced
 	case unpaired:

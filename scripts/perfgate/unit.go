@@ -147,7 +147,7 @@ func (c chooser) why(unit string, units []string, lines []line) string {
 				return ""
 			}
 		}
-		return "not in -unit"
+		return c.others
 	}
 	if _, ok := c.margins[unit]; ok {
 		return ""
