@@ -8,7 +8,7 @@ GO     ?= go
 COUNT  ?= 6
 MANY   ?= 10000
 
-.PHONY: help build test race load bench scaling truth calm original engines peers many lint fuzz
+.PHONY: help build test race load bench scaling truth calm original engines peers many gate gate-proof lint fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,15 @@ many: ## MANY (10000) VUs on nginx: all connected in 10 s, no failure, at most 3
 	@mkdir -p bin
 	@$(GO) test -c -tags=load -o bin/client ./loadtest
 	@$(GO) run ./scripts/peers -many $(MANY)
+
+# make turns every exit code but 0 into 2; scripts/gate.sh has that of perfgate.
+gate: ## the bundled server at the commit BASE against the working tree's: one verdict (BASE, GATE_FLAGS, RESULTS)
+	@scripts/gate.sh
+
+gate-proof: ## how often the gate is wrong: duels of equals, and with injected losses (PROOF=-n 60; takes an hour)
+	@mkdir -p bin
+	@$(GO) build -trimpath -o bin/server ./server
+	@$(GO) run ./scripts/gateproof $(PROOF)
 
 lint: ## gofmt, go vet with and without -tags=load, golangci-lint or staticcheck, govulncheck
 	@scripts/lint.sh

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestInterval holds values that are known without a table: 0 of n has the upper end 1 - 0.025^(1/n), and the interval of n - k
+// is the mirror of that of k. 0 of 59 is the least that shows a rate of 5 % at one-sided 95 %, so two-sided it shows 6.1 %.
+func TestInterval(t *testing.T) {
+	low, high := interval(0, 59)
+	require.Zero(t, low)
+	require.InDelta(t, 0.0606, high, 0.0001)
+	low, high = interval(59, 59)
+	require.InDelta(t, 1-0.0606, low, 0.0001)
+	require.Equal(t, 1.0, high)
+	a, b := interval(3, 60)
+	c, d := interval(57, 60)
+	require.InDelta(t, a, 1-d, 1e-9)
+	require.InDelta(t, b, 1-c, 1e-9)
+	low, high = interval(1, 1)
+	require.InDelta(t, 0.025, low, 1e-9)
+	require.Equal(t, 1.0, high)
+}
+
+// TestFactor holds that the factor for a loss is the one from which that loss follows.
+func TestFactor(t *testing.T) {
+	c := costs{loss: 0.057}
+	require.InDelta(t, 1.1, c.factor(0.057), 1e-9)
+	require.InDelta(t, 1, c.factor(0), 1e-9)
+	require.Less(t, c.factor(-0.05), 1.0)
+	require.Greater(t, c.factor(0.1), 1.1)
+}
+
+func TestPlan(t *testing.T) {
+	count := make(map[trial]int)
+	for _, p := range plan(60, 20) {
+		count[p]++
+	}
+	require.Equal(t, 30, count[trial{Neighbour: true}])
+	require.Equal(t, 30, count[trial{Loss: 0.05}])
+	require.Equal(t, 10, count[trial{Usual: true}])
+	require.Equal(t, 5, count[trial{Loss: 0.1, Neighbour: true}])
+	require.Equal(t, 5, count[trial{Loss: -0.05}])
+}
+
+func TestTable(t *testing.T) {
+	var all []outcome
+	for i := range 10 {
+		v := "pass"
+		if i == 3 {
+			v = "inconclusive"
+		}
+		all = append(all,
+			outcome{trial: trial{}, Verdict: v, Estimate: 0.001, Low: -0.01, High: 0.01, Blocks: 8, Seconds: 16},
+			outcome{trial: trial{Loss: 0.05, Neighbour: true}, Verdict: "regressed", Estimate: 0.05, Low: 0.04, High: 0.06, Seconds: 17},
+			outcome{trial: trial{Usual: true}, Verdict: "regressed", Plain: "pass", Estimate: 0.03, Low: 0.03, High: 0.03, Seconds: 9})
+	}
+	var b bytes.Buffer
+	writeTable(&b, all, costs{0.057, 0.06, 0.054})
+	path := filepath.Join("..", "..", "testdata", "gateproof", "table.md")
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
+		require.NoError(t, os.WriteFile(path, b.Bytes(), 0o666))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(string(want), b.String()))
+}
+
+func TestNeighbourEnds(t *testing.T) {
+	stop, err := neighbour()
+	require.NoError(t, err)
+	stop() // waits for it
+}
+
+func TestRunWithoutServer(t *testing.T) {
+	err := run([]string{"-server", filepath.Join(t.TempDir(), "none")}, os.Stdout, os.Stderr)
+	require.ErrorContains(t, err, "build it with go build")
+}
