@@ -115,7 +115,9 @@ func TestDuelOfEquals(t *testing.T) {
 func TestDuelIsDrawnFromItsSeed(t *testing.T) {
 	var orders [2][]bool
 	for i := range orders {
-		result, err := shortDuel(t, contender("none"), contender("none")).Run(t.Context())
+		d := shortDuel(t, contender("none"), contender("none"))
+		d.Looks = []int{4}
+		result, err := d.Run(t.Context())
 		require.NoError(t, err)
 		for _, b := range result.Blocks {
 			orders[i] = append(orders[i], b.CandidateFirst)
@@ -127,27 +129,21 @@ func TestDuelIsDrawnFromItsSeed(t *testing.T) {
 func TestDuelOfUnequals(t *testing.T) {
 	slower := contender("none")
 	slower.URI = "/?spin=2ms"
-	for _, tt := range []struct {
-		baseline, candidate Contender
-		want                verdict.Verdict
-	}{
-		{contender("none"), slower, verdict.Regressed},
-		{slower, contender("none"), verdict.Pass}, // twice as fast
-	} {
-		d := shortDuel(t, tt.baseline, tt.candidate)
-		d.Request = requestOf(t, "/?spin=1ms") // beside which the injector has next to nothing to do
-		d.Units = []string{"req/s"}
-		result, err := d.Run(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, tt.want, result.Verdict, report.DuelLine(result))
-	}
+	d := shortDuel(t, contender("none"), slower)
+	d.Request = requestOf(t, "/?spin=1ms") // beside which the injector has next to nothing to do
+	d.Units, d.Looks = []string{"req/s"}, []int{5}
+	result, err := d.Run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, verdict.Regressed, result.Verdict, report.DuelLine(result))
 }
 
 func TestDuelWithFailures(t *testing.T) {
 	for _, side := range []int{0, 1} {
 		contenders := [2]Contender{contender("none"), contender("none")}
 		contenders[side] = contender("fails")
-		result, err := shortDuel(t, contenders[0], contenders[1]).Run(t.Context())
+		d := shortDuel(t, contenders[0], contenders[1])
+		d.Looks = []int{3}
+		result, err := d.Run(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, verdict.Inconclusive, result.Verdict)
 		require.Positive(t, result.Blocks[0].Sides[side].Failures.Total())
