@@ -100,7 +100,7 @@ func answering(t *testing.T) (address string) {
 // processor.
 func provoke(t *testing.T, measure func() []string, doubts ...string) {
 	t.Helper()
-	const tries = 20
+	const tries = 100
 	for range tries {
 		for _, kind := range measure() {
 			if slices.Contains(doubts, kind) {
@@ -115,13 +115,16 @@ func TestServerFasterThanTheInjector(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // one event loop, however many processors there are
 	target, err := HTTP("http://" + answering(t))
 	require.NoError(t, err)
+	e := Experiment{Target: target, Window: 50 * time.Millisecond}
 	measure := func() []string {
-		level, err := Experiment{Target: target, Window: 200 * time.Millisecond}.Level(t.Context(), 64)
+		level, err := e.Level(t.Context(), 64)
 		require.NoError(t, err)
 		require.Zero(t, level.Failures.Total())
 		return kinds(level)
 	}
 	provoke(t, measure, DoubtCPU)
+	// How fast a server that does nothing is, beside other tests, is anybody's guess; what follows from it is not.
+	e.ceiling = func() float64 { return 1000 }
 	provoke(t, measure, DoubtCeiling)
 }
 

@@ -86,7 +86,9 @@ type Experiment struct {
 	// Progress, if not nil, is told about each level.
 	Progress Progress
 
-	stolen CPUMeter // nil: stolenTime; tests have another one
+	// Tests have others.
+	stolen  CPUMeter       // nil: stolenTime
+	ceiling func() float64 // nil: that of this process
 }
 
 // Progress shows a person what an experiment is doing.
@@ -109,6 +111,9 @@ func (e Experiment) withDefaults() Experiment {
 	}
 	if e.stolen == nil {
 		e.stolen = stolenTime
+	}
+	if e.ceiling == nil {
+		e.ceiling = ceiling
 	}
 	return e
 }
@@ -135,7 +140,7 @@ func (e Experiment) Level(ctx context.Context, vus int) (Level, error) {
 	level := Level{Measurement: m, Partial: err != nil, ClientCPU: client.spent, ServerCPU: server.spent, Stolen: thief.spent}
 	known := limits{cpus: runtime.GOMAXPROCS(0)}
 	if m.Strain.Busy > busyEnough {
-		known.ceiling = ceiling()
+		known.ceiling = e.ceiling()
 	}
 	level.Doubts = doubts(level, known)
 	return level, err
