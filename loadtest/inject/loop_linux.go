@@ -59,7 +59,7 @@ func usableCPUs() int {
 // sends their next requests at once. A VU costs it a socket and some hundred bytes, and a request two system calls.
 //
 // Rejected: a goroutine for each VU over a net.Conn. Whenever it waits for an answer it has tried to read in vain, and
-// goes through the scheduler. make peers compares both.
+// goes through the scheduler: 1.34 to 1.43 times wrk's processor time for a request, where the loop takes 0.84 to 0.91.
 type loop struct {
 	run       *run
 	addresses []address
