@@ -3,7 +3,10 @@
 package loadtest
 
 import (
+	"context"
+	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -45,4 +48,33 @@ func TestKeep(t *testing.T) {
 	}
 	require.Len(t, keep(pairs[:5]), 5, "too few to drop any")
 	require.Len(t, keep([]pair{{}, {}}), 2, "without a request")
+}
+
+// TestTurnsAreDrawn holds that either side goes first about as often: always starting with the same one favours the other.
+func TestTurnsAreDrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []int
+		var sessions [2]*inject.Session
+		for side := range sessions {
+			s, err := inject.Open(t.Context(), Func(func(context.Context) error {
+				order = append(order, side)
+				time.Sleep(time.Millisecond)
+				return nil
+			}), 1, time.Second)
+			require.NoError(t, err)
+			defer s.Close()
+			sessions[side] = s
+		}
+		const n = 200
+		pairs, err := takeTurns(sessions, rand.New(rand.NewPCG(1, 2)), time.Millisecond, n)
+		require.NoError(t, err)
+		require.Len(t, pairs, n)
+		require.Len(t, order, 2*n, "one request a slice")
+		candidateFirst := 0
+		for i := 0; i < len(order); i += 2 {
+			require.NotEqual(t, order[i], order[i+1], "both sides of a pair")
+			candidateFirst += order[i]
+		}
+		require.InDelta(t, n/2, candidateFirst, 30)
+	})
 }
