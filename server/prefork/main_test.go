@@ -246,7 +246,7 @@ func startMaster(t *testing.T, cfg Config, env ...string) *server {
 		}
 		select {
 		case <-logged:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			for _, pid := range s.pidsStarted() {
 				syscall.Kill(pid, unix.SIGKILL)
 			}
@@ -288,7 +288,7 @@ func (s *server) text() string {
 // waitLog waits for a line of the log that holds all of what, and returns it.
 func (s *server) waitLog(what ...string) string {
 	s.t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(30 * time.Second)
 	for {
 		s.mu.Lock()
 		changed, text := s.changed, s.log.String()
@@ -336,7 +336,7 @@ func (s *server) wait() int {
 	select {
 	case <-s.ended:
 		return s.code
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		require.FailNow(s.t, "the master does not end")
 		return -1
 	}
@@ -400,7 +400,7 @@ func wire(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: test\
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			require.FailNow(t, "did not happen", what)
 		}

@@ -366,9 +366,10 @@ func TestBootFailure(t *testing.T) {
 
 func TestBootTimeout(t *testing.T) {
 	t.Parallel()
-	s := startMaster(t, Config{Workers: 1, BootTimeout: 300 * time.Millisecond}, trickEnv+"=boot-hang")
+	// Long enough for a worker to come as far as it hangs, on a machine that does much else.
+	s := startMaster(t, Config{Workers: 1, BootTimeout: 2 * time.Second}, trickEnv+"=boot-hang")
 	require.Equal(t, exitBoot, s.wait())
-	require.Contains(t, s.waitLog("run returned"), "not ready after 300ms")
+	require.Contains(t, s.waitLog("run returned"), "not ready after 2s")
 	s.waitLog("workerMain") // in the dump of goroutines
 }
 
