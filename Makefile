@@ -62,9 +62,7 @@ many: ## MANY (10000) VUs on nginx: all connected in 10 s, no failure, at most 3
 gate: ## the bundled server at the commit BASE against the working tree's: one verdict (BASE, GATE_FLAGS, RESULTS)
 	@scripts/gate.sh
 
-gate-proof: ## how often the gate is wrong: duels of equals, and with injected losses (PROOF=-n 60; takes an hour)
-	@mkdir -p bin
-	@$(GO) build -trimpath -o bin/server ./server
+gate-proof: ## how often the gate is wrong: duels of equals, and with injected losses (PROOF='-n 60'; more than an hour)
 	@$(GO) run ./scripts/gateproof $(PROOF)
 
 lint: ## gofmt, go vet with and without -tags=load, golangci-lint or staticcheck, govulncheck

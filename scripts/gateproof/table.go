@@ -29,7 +29,7 @@ func rate(k, n int) string {
 }
 
 // writeTable writes how often each verdict came, as Markdown.
-func writeTable(w io.Writer, all []outcome, c costs) {
+func writeTable(w io.Writer, all []outcome, b beginning) {
 	groups := make(map[trial][]outcome)
 	for _, o := range all {
 		groups[o.trial] = append(groups[o.trial], o)
@@ -39,15 +39,42 @@ func writeTable(w io.Writer, all []outcome, c costs) {
 		trials = append(trials, t)
 	}
 	slices.SortFunc(trials, func(a, b trial) int {
-		return cmp.Or(cmp.Compare(order(a.Usual), order(b.Usual)), cmp.Compare(a.Loss, b.Loss), cmp.Compare(order(a.Neighbour), order(b.Neighbour)))
+		return cmp.Or(cmp.Compare(order(a.Usual), order(b.Usual)), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Loss, b.Loss),
+			cmp.Compare(order(a.Neighbour), order(b.Neighbour)))
 	})
-	fmt.Fprintf(w, "10 %% more iterations cost %.2f %% of throughput (%.2f to %.2f %%).\n\n", 100*c.loss, 100*c.high, 100*c.low)
+	fmt.Fprintf(w, "Throughput that 10 %% more iterations cost, in %d blocks: %s. So %.1f %% more should cost 5 %%; in as many blocks: %s.\n\n",
+		b.Plan.Blocks, b.Costs, 100*(b.Costs.factor(0.05)-1), b.Five)
 	fmt.Fprintln(w, "| comparison | true loss | neighbour | regressed | pass | inconclusive | mean estimate | interval holds the true loss | median s |")
 	fmt.Fprintln(w, "|---|---:|---|---|---|---|---:|---|---:|")
 	for _, t := range trials {
 		writeRow(w, t, groups[t])
 	}
+	writeSum(w, all)
 }
+
+// writeSum writes what all duels of equals have in common, and all duels.
+func writeSum(w io.Writer, all []outcome) {
+	equals, duels, covered := 0, 0, 0
+	var sum float64
+	for _, o := range all {
+		if o.Usual {
+			continue
+		}
+		duels++
+		covered += order(o.covers())
+		if o.Kind == same && o.Loss == 0 {
+			equals++
+			sum += o.Estimate
+		}
+	}
+	if equals > 0 {
+		fmt.Fprintf(w, "\nMean estimate of the %d duels of a server with itself: %+.2f %%. ", equals, 100*sum/float64(equals))
+		fmt.Fprintf(w, "The interval held the true loss in %s of all duels.\n", rate(covered, duels))
+	}
+}
+
+// covers reports whether the interval holds the true loss.
+func (o outcome) covers() bool { return o.Low <= o.Loss && o.Loss <= o.High }
 
 func order(b bool) int {
 	if b {
@@ -65,21 +92,25 @@ func writeRow(w io.Writer, t trial, group []outcome) {
 	for _, o := range group {
 		verdicts[o.Verdict]++
 		plain += order(o.Plain == "regressed")
-		covered += order(o.Low <= t.Loss && t.Loss <= o.High)
+		covered += order(o.covers())
 		sum += o.Estimate
 		seconds = append(seconds, o.Seconds)
 	}
 	slices.Sort(seconds)
+	name := "duel"
+	if t.Kind != same {
+		name += ", " + string(t.Kind)
+	}
 	neighbour := "no"
 	if t.Neighbour {
 		neighbour = "yes"
 	}
 	if t.Usual {
-		fmt.Fprintf(w, "| usual way, benchstat at 0.05 | %.0f %% | %s | %s | %d | | %+.2f %% | | %.0f |\n", 100*t.Loss, neighbour, rate(verdicts["regressed"], n),
+		fmt.Fprintf(w, "| usual way, benchstat at 0.05 | %.4g %% | %s | %s | %d | | %+.2f %% | | %.0f |\n", 100*t.Loss, neighbour, rate(verdicts["regressed"], n),
 			verdicts["pass"], 100*sum/float64(n), seconds[n/2])
-		fmt.Fprintf(w, "| usual way, limit of 5 %% | %.0f %% | %s | %s | %d | | | | |\n", 100*t.Loss, neighbour, rate(plain, n), n-plain)
+		fmt.Fprintf(w, "| usual way, limit of 5 %% | %.4g %% | %s | %s | %d | | | | |\n", 100*t.Loss, neighbour, rate(plain, n), n-plain)
 		return
 	}
-	fmt.Fprintf(w, "| duel | %.0f %% | %s | %s | %d | %d | %+.2f %% | %d/%d | %.0f |\n", 100*t.Loss, neighbour, rate(verdicts["regressed"], n),
+	fmt.Fprintf(w, "| %s | %.4g %% | %s | %s | %d | %d | %+.2f %% | %d/%d | %.0f |\n", name, 100*t.Loss, neighbour, rate(verdicts["regressed"], n),
 		verdicts["pass"], verdicts["inconclusive"], 100*sum/float64(n), covered, n, seconds[n/2])
 }

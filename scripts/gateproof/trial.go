@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"os/exec"
 	"syscall"
@@ -20,39 +18,17 @@ import (
 // iterations is the work of a request of the baseline.
 const iterations = 60000
 
-// trial is one comparison to be made.
-type trial struct {
-	Loss      float64 // of throughput, a fraction; negative: the candidate is faster
-	Neighbour bool    // beside one that burns CPU
-	Usual     bool    // all of the old, then all of the new
-}
+// costs is what more iterations cost in throughput, a fraction, with its interval.
+type costs struct{ Loss, Low, High float64 }
 
-// plan lists what has to be compared: n duels without a difference, n with a loss of 5 %, and a sixth of n for each other
-// loss; half of all beside a neighbour. And so many comparisons the usual way.
-func plan(n, usual int) []trial {
-	var all []trial
-	add := func(count int, loss float64, usual bool) {
-		for i := range count {
-			all = append(all, trial{loss, i%2 == 1, usual})
-		}
-	}
-	for _, loss := range []float64{0, 0.05} {
-		add(n, loss, false)
-		add(usual, loss, true)
-	}
-	for _, loss := range []float64{0.01, 0.02, 0.03, 0.1, -0.05} {
-		add((n+5)/6, loss, false)
-	}
-	return all
+func (c costs) String() string {
+	return fmt.Sprintf("%.2f %% (%.2f to %.2f %%)", 100*c.Loss, 100*c.Low, 100*c.High)
 }
-
-// costs is what a tenth more iterations cost in throughput, a fraction, with its interval.
-type costs struct{ loss, low, high float64 }
 
 // factor is how many iterations lose so much throughput. The time of a request is a constant and a part that grows with its
-// iterations, so throughput is 1 / (1 + k·more), with k from the loss that was measured.
+// iterations, so throughput is 1 / (1 + k·more), with k from the loss that was measured with a tenth more.
 func (c costs) factor(loss float64) float64 {
-	k := (1/(1-c.loss) - 1) / 0.1
+	k := (1/(1-c.Loss) - 1) / 0.1
 	return 1 + (1/(1-loss)-1)/k
 }
 
@@ -69,46 +45,39 @@ type outcome struct {
 }
 
 func (o outcome) String() string {
-	how := "duel"
-	if o.Usual {
-		how = "usual way"
-	}
-	if o.Neighbour {
-		how += " beside a neighbour"
-	}
-	return fmt.Sprintf("%s, %+.0f %% throughput: %s, %+.2f %% (%+.2f to %+.2f), %.0f s", how, -100*o.Loss, o.Verdict, -100*o.Estimate,
-		-100*o.High, -100*o.Low, o.Seconds)
+	return fmt.Sprintf("%s: %s, %+.2f %% (%+.2f to %+.2f), %.0f s", o.trial, o.Verdict, -100*o.Estimate, -100*o.High, -100*o.Low, o.Seconds)
 }
 
 // lab runs trials.
 type lab struct {
-	server string
-	stderr io.Writer
-	log    *json.Encoder // nil: none
+	servers map[kind]string // the programs
 }
 
 func request(n float64) *url.URL {
 	return &url.URL{Scheme: "http", Path: "/", RawQuery: fmt.Sprintf("it1=%.0f&it2=1", n)}
 }
 
-func (l lab) duel(loss float64, factor func(float64) float64) loadtest.Duel {
-	command := "exec " + l.server + " -addr {addr}"
+// duel returns the duel of a server with n iterations for each request against a candidate with n times factor.
+func (l lab) duel(k kind, n, factor float64) loadtest.Duel {
+	const flags = " -addr {addr}"
 	return loadtest.Duel{
-		Baseline:  loadtest.Contender{Command: command},
-		Candidate: loadtest.Contender{Command: command, URI: request(iterations * factor(loss)).RequestURI()},
-		Request:   inject.HTTPConfig{URL: request(iterations)},
+		Baseline:  loadtest.Contender{Command: "exec " + l.servers[same] + flags},
+		Candidate: loadtest.Contender{Command: "exec " + l.servers[k] + flags, URI: request(n * factor).RequestURI()},
+		Request:   inject.HTTPConfig{URL: request(n)},
 	}
 }
 
-// costs measures what a tenth more iterations cost.
-func (l lab) costs(ctx context.Context, blocks int) (costs, error) {
-	d := l.duel(0, func(float64) float64 { return 1.1 })
+// loss is how much less throughput d, the change for the worse of a verdict, is.
+func loss(d float64) float64 { return -verdict.Higher.Change(d) }
+
+// costs measures what so many times the iterations cost.
+func (l lab) costs(ctx context.Context, blocks int, factor float64) (costs, error) {
+	d := l.duel(same, iterations, factor)
 	d.Looks = []int{blocks}
 	result, err := d.Run(ctx)
 	if err != nil {
 		return costs{}, err
 	}
-	loss := func(d float64) float64 { return -verdict.Higher.Change(d) }
 	row := result.Rows[0]
 	return costs{loss(row.Estimate), loss(row.Row.Lower), loss(row.Upper)}, nil
 }
@@ -127,20 +96,15 @@ func (l lab) run(ctx context.Context, t trial, c costs) (o outcome, err error) {
 		o, err = l.usual(ctx, c.factor(t.Loss))
 	} else {
 		var result loadtest.DuelResult
-		if result, err = l.duel(t.Loss, c.factor).Run(ctx); err == nil {
+		if result, err = l.duel(t.Kind, iterations, c.factor(t.Loss)).Run(ctx); err == nil {
 			row := result.Rows[0]
 			o = outcome{
 				Verdict: string(result.Verdict), Blocks: len(result.Blocks),
-				Estimate: -verdict.Higher.Change(row.Estimate),
-				Low:      -verdict.Higher.Change(row.Row.Lower),
-				High:     -verdict.Higher.Change(row.Upper),
+				Estimate: loss(row.Estimate), Low: loss(row.Row.Lower), High: loss(row.Upper),
 			}
 		}
 	}
 	o.trial, o.Seconds = t, time.Since(begun).Seconds()
-	if err == nil && l.log != nil {
-		err = l.log.Encode(o)
-	}
 	return o, err
 }
 
@@ -157,17 +121,17 @@ func neighbour() (stop func(), err error) {
 	}, nil
 }
 
-// usual measures ten windows of the old server and then ten of the new one, as go test -count 10 does, for as long as a duel
-// of 8 blocks puts load on both.
+// usual measures ten windows of the old server and then ten of the new one, as go test -count 10 does, in the time that a duel
+// of 8 blocks takes with all its starts.
 func (l lab) usual(ctx context.Context, factor float64) (outcome, error) {
-	const count, window = 10, 400 * time.Millisecond
+	const count, window = 10, 800 * time.Millisecond
 	var sides [2][]float64
 	for side := range sides {
 		work := float64(iterations)
 		if side == 1 {
 			work *= factor
 		}
-		server, err := loadtest.StartServer(ctx, l.server, "-addr", "127.0.0.1:0")
+		server, err := loadtest.StartServer(ctx, l.servers[same], "-addr", "127.0.0.1:0")
 		if err != nil {
 			return outcome{}, err
 		}
