@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -52,4 +53,21 @@ func TestRecordOfSomethingElse(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("BenchmarkX 1 2 ns/op\n"), 0o666))
 	_, err := openRecord(path, plan{N: 6})
 	require.ErrorContains(t, err, "want a file that gateproof wrote")
+}
+
+// TestReadme holds that the table of README.md is what the outcomes in testdata give.
+func TestReadme(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", "testdata", "gateproof", "proof.jsonl"))
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "log") // it is opened for writing
+	require.NoError(t, os.WriteFile(path, content, 0o666))
+	r, err := openRecord(path, plan{N: 60, Usual: 20, Blocks: 40})
+	require.NoError(t, err)
+	defer r.Close()
+	require.Len(t, r.outcomes, len(r.Plan.trials()))
+	var table bytes.Buffer
+	writeTable(&table, r.outcomes, r.beginning)
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(readme), table.String())
 }
