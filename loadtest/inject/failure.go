@@ -5,9 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -58,6 +61,19 @@ func (f Failures) ByName() map[string]uint64 {
 		}
 	}
 	return m
+}
+
+// FailuresByName is the reverse of ByName. The error names a class that there is not.
+func FailuresByName(m map[string]uint64) (Failures, error) {
+	var f Failures
+	for name, n := range m {
+		c := slices.Index(classNames[:], name)
+		if c <= int(OK) {
+			return f, fmt.Errorf("class of failure %q: want one of %s", name, strings.Join(classNames[OK+1:], ", "))
+		}
+		f[c] = n
+	}
+	return f, nil
 }
 
 // Failure is an error that knows its class. The function of a [Func] returns one to choose it.

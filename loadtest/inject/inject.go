@@ -45,12 +45,16 @@ type VU interface {
 	Close()
 }
 
-// Load is the load of one level. All fields but OnEdge are needed.
+// Load is the load of one level. All fields but Start and OnEdge are needed.
 type Load struct {
 	VUs     int           // virtual users, at least 1
 	Warmup  time.Duration // untimed lead-in; 0: none
 	Window  time.Duration // timed part
 	Timeout time.Duration // a request that takes longer is a failure of class Timeout
+
+	// Start is the instant of the starting gun, which several injectors can agree on: all VUs are connected by then, or
+	// the load is not injected. Zero: as soon as they are connected.
+	Start time.Time
 
 	// OnEdge, if not nil, is called when the window opens and again when it closes, from a goroutine of Run. If the
 	// run is canceled in the window, it closes then; if it is canceled before, OnEdge is not called.
@@ -81,6 +85,9 @@ const connecting = 64
 // measurement holds what came before (its Window is 0 when the window had not opened).
 func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 	if err := load.Validate(); err != nil {
+		return Measurement{}, err
+	}
+	if err := load.untilConnecting(ctx); err != nil {
 		return Measurement{}, err
 	}
 	ctx, abort := context.WithCancelCause(ctx)
@@ -119,6 +126,12 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 		})
 	}
 	connected.Wait()
+	if err := load.awaitStart(ctx); err != nil {
+		abort(err)
+	}
+	if ctx.Err() != nil {
+		r.stopped.Store(true) // now, and not only when the interrupt gets there
+	}
 	r.epoch = time.Now()
 	close(r.gun)
 
@@ -134,7 +147,7 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 	}
 
 	m := r.total.measurement(load)
-	m.Window, m.Strain = r.window, r.strain
+	m.Started, m.Window, m.Strain = r.epoch, r.window, r.strain
 	if ctx.Err() != nil {
 		return m, fmt.Errorf("injection with %d VUs cut short: %w", load.VUs, context.Cause(ctx))
 	}
@@ -235,9 +248,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // Measurement is what one Run measured.
 type Measurement struct {
-	VUs    int
-	Warmup time.Duration
-	Window time.Duration // real length of the timed part
+	VUs     int
+	Started time.Time // when the gun was fired, which began the warm-up
+	Warmup  time.Duration
+	Window  time.Duration // real length of the timed part
 
 	Requests  uint64        // requests that succeeded and ended inside the window
 	Completed uint64        // requests that succeeded at any time: warm-up, window, and those under way when it closed

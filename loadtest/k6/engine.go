@@ -21,6 +21,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -104,6 +105,9 @@ func (e *Engine) Inject(ctx context.Context, load inject.Load) (inject.Measureme
 	if err := load.Validate(); err != nil {
 		return inject.Measurement{}, err
 	}
+	if !load.Start.IsZero() {
+		return inject.Measurement{}, errors.New("k6 cannot start at an instant that is agreed on; use ENGINE=builtin")
+	}
 	w := window{load: load}
 	token := rand.Text()
 	code, err := script(e.config, load, token)
@@ -137,5 +141,8 @@ func (e *Engine) Inject(ctx context.Context, load inject.Load) (inject.Measureme
 	}
 	m := s.measurement(load)
 	m.Window = w.length
+	if !w.opened.IsZero() {
+		m.Started = w.opened.Add(-load.Warmup)
+	}
 	return m, err
 }
