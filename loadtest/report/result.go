@@ -59,6 +59,23 @@ type Level struct {
 	ClientCPU *CPU   // of the injector
 	Stolen    *CPU   // processor time that the machine was kept from using; nil: could not be known
 	Doubts    Doubts // reasons not to trust the level
+
+	// StartSkew is how much later than at the instant that was asked for the starting gun was fired; nil: none was.
+	StartSkew *time.Duration
+	// Clients are the levels of the clients that [Merge] made this level of; nil: one client measured it.
+	Clients []Level
+}
+
+// Throughput is successful requests per second of the window; of several clients the sum, each over its own window.
+func (l Level) Throughput() float64 {
+	if len(l.Clients) == 0 {
+		return l.Measurement.Throughput()
+	}
+	var sum float64
+	for _, c := range l.Clients {
+		sum += c.Throughput()
+	}
+	return sum
 }
 
 // CPU is processor time that was used while real time passed.
@@ -87,11 +104,11 @@ type Doubt struct {
 // Doubts are all doubts of a level. The zero value: none.
 type Doubts []Doubt
 
-// Accepted returns the levels that the stop rule accepted.
+// Accepted returns the levels that the stop rule accepted; where there was none, all that were not cut short.
 func (r Result) Accepted() []Level {
 	var accepted []Level
 	for _, l := range r.Levels {
-		if l.Accepted {
+		if l.Accepted || r.Kind == KindLevels && !l.Partial {
 			accepted = append(accepted, l)
 		}
 	}
