@@ -24,6 +24,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"rampart/loadtest/report"
 )
 
 // client builds the experiments as the program that they are in the client image, once for all tests.
@@ -208,4 +210,44 @@ func TestInterrupt(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(doc), `"partial": true`)
 	require.Contains(t, string(doc), `"reason": "canceled"`)
+}
+
+// TestClientsStartAtOneInstant starts two clients at one instant, and one that is interrupted while it waits for an instant far ahead.
+func TestClientsStartAtOneInstant(t *testing.T) {
+	dir, err := client()
+	require.NoError(t, err)
+	server := fakes(t.Cleanup)["GOOD"]
+	launch := func(start time.Time, stdout io.Writer) *exec.Cmd {
+		cmd := exec.Command(filepath.Join(dir, "client"), "-test.run", "^TestLevel$")
+		cmd.Dir = t.TempDir()
+		cmd.Env = append(os.Environ(), "SERVER="+server, "DURATION=200ms", "VUS=2", "OUTPUT=json", "CI=true",
+			fmt.Sprintf("START_AT=%d.%09d", start.Unix(), start.Nanosecond()))
+		cmd.Stdout = stdout
+		require.NoError(t, cmd.Start())
+		return cmd
+	}
+	var out [3]bytes.Buffer
+	start := time.Now().Add(2 * time.Second)
+	waiting := launch(start.Add(time.Minute), &out[2])
+	clients := []*exec.Cmd{launch(start, &out[0]), launch(start, &out[1])}
+	var levels []Level
+	for i, c := range clients {
+		require.NoError(t, c.Wait(), "%s", &out[i])
+		lines := strings.Split(strings.TrimSpace(out[i].String()), "\n")
+		r, err := report.ReadJSON(strings.NewReader(lines[len(lines)-1]))
+		require.NoError(t, err)
+		levels = append(levels, r.Levels...)
+		require.Equal(t, levels[i].Started.Sub(start), *levels[i].StartSkew)
+		require.GreaterOrEqual(t, *levels[i].StartSkew, time.Duration(0))
+	}
+	merged, err := report.Merge(levels)
+	require.NoError(t, err)
+	require.Equal(t, 4, merged.VUs)
+	require.Zero(t, merged.Failures.Total())
+
+	require.NoError(t, waiting.Process.Signal(syscall.SIGINT))
+	var exit *exec.ExitError
+	require.ErrorAs(t, waiting.Wait(), &exit)
+	require.Equal(t, 130, exit.ExitCode())
+	require.NotContains(t, out[2].String(), "{")
 }

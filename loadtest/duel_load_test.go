@@ -21,6 +21,7 @@ func duel(tb testing.TB) (Duel, *Files) {
 	if s.Baseline == nil || s.Candidate == nil {
 		tb.Skip("BASELINE and CANDIDATE are not set: each is a command with {addr} in it, or a host:port")
 	}
+	startsAtOnce(tb)
 	d := Duel{
 		Baseline: *s.Baseline, Candidate: *s.Candidate,
 		Request: s.http(s.Workload("localhost")),

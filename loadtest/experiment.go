@@ -81,6 +81,10 @@ type Experiment struct {
 	Warmup  time.Duration // untimed lead-in of each level; 0: none
 	Timeout time.Duration // a request that takes longer is a failure; 0: DefaultTimeout
 
+	// Start is the instant at which a level starts, so that several clients load at the same time: its VUs are connected
+	// before, and the warm-up begins then. Zero: as soon as they are connected. There can be only one level.
+	Start time.Time
+
 	// ServerCPU returns the processor time that the server has used so far. Nil: it cannot be known.
 	ServerCPU CPUMeter
 	// Progress, if not nil, is told about each level.
@@ -121,12 +125,20 @@ func (e Experiment) withDefaults() Experiment {
 // duration is how long a level takes, apart from connecting and the last requests.
 func (e Experiment) duration() time.Duration { return e.Warmup + e.Window }
 
+// wait is how long it is until the start, 0 where it is not awaited.
+func (e Experiment) wait() time.Duration {
+	if e.Start.IsZero() {
+		return 0
+	}
+	return max(time.Until(e.Start), 0)
+}
+
 // Level injects with a number of virtual users and returns what it measured. When ctx ends it early, the error wraps the
 // cause of ctx, and the level holds what was measured until then.
 func (e Experiment) Level(ctx context.Context, vus int) (Level, error) {
 	e = e.withDefaults()
 	if e.Progress != nil {
-		e.Progress.Begin(vus, e.duration())
+		e.Progress.Begin(vus, e.wait()+e.duration())
 		defer e.Progress.End()
 	}
 	client, server, thief := usage{meter: e.Engine.CPU}, usage{meter: e.ServerCPU}, usage{meter: e.stolen}
@@ -135,9 +147,14 @@ func (e Experiment) Level(ctx context.Context, vus int) (Level, error) {
 		Warmup:  e.Warmup,
 		Window:  e.Window,
 		Timeout: e.Timeout,
+		Start:   e.Start,
 		OnEdge:  func() { client.edge(); server.edge(); thief.edge() },
 	})
 	level := Level{Measurement: m, Partial: err != nil, ClientCPU: client.spent, ServerCPU: server.spent, Stolen: thief.spent}
+	if !e.Start.IsZero() && !m.Started.IsZero() {
+		skew := m.Started.Sub(e.Start)
+		level.StartSkew = &skew
+	}
 	known := limits{cpus: runtime.GOMAXPROCS(0)}
 	if m.Strain.Busy > busyEnough {
 		known.ceiling = e.ceiling()

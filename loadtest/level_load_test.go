@@ -15,6 +15,7 @@ var levelFiles keeper
 
 // BenchmarkLevel measures one window for each number of virtual users in VUS.
 func BenchmarkLevel(b *testing.B) {
+	startsAtOnce(b)
 	e := experiment(b)
 	if lab.levels.Started.IsZero() {
 		lab.levels.Kind = report.KindLevels

@@ -22,8 +22,9 @@ var lab struct {
 	settings Settings
 	terminal *Terminal
 	target   string  // what is loaded, as it may be shown
-	ramp     *Result // of TestRamp
+	result   *Result // of TestRamp or TestLevel, whichever came last
 	levels   Result  // of BenchmarkLevel
+	misused  bool    // a setting is wrong for an experiment
 }
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -56,12 +57,15 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
-	if lab.ramp != nil && !underGoTest() {
-		// The table ends the output, after package testing's own PASS, because PerfKitBenchmarker reads the last line.
-		must(printCSV(*lab.ramp))
+	if lab.result != nil && !underGoTest() {
+		// It ends the output, after package testing's own PASS, because PerfKitBenchmarker reads the last line.
+		must(printResult(*lab.result))
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return 130
+	case lab.misused:
+		return 2
 	}
 	return code
 }
@@ -91,7 +95,26 @@ func underGoTest() bool {
 // swallowed reports whether go test keeps the output to itself, as it does without -v as long as nothing fails.
 func swallowed() bool { return underGoTest() && !testing.Verbose() }
 
-func printCSV(r Result) error {
+// say prints a line, on the terminal as well where nobody would see it else.
+func say(to *os.File, line string) {
+	fmt.Fprintln(to, line)
+	if swallowed() {
+		lab.terminal.Println(line)
+	}
+}
+
+// conclude makes r what ends the output.
+func conclude(r Result) {
+	lab.result = &r
+	if underGoTest() {
+		must(printResult(r))
+	}
+}
+
+func printResult(r Result) error {
+	if lab.settings.Output == OutputJSON {
+		return report.JSONLine(os.Stdout, r)
+	}
 	if _, err := fmt.Println(); err != nil {
 		return err
 	}
@@ -101,25 +124,43 @@ func printCSV(r Result) error {
 // experiment returns the experiment that the settings ask for, on a server that answers.
 func experiment(tb testing.TB) Experiment {
 	tb.Helper()
+	e, err := openExperiment()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return e
+}
+
+func openExperiment() (Experiment, error) {
 	settings := lab.settings
 	var own CPUMeter
 	if settings.Server == nil {
 		server, err := ownServer.start()
 		if err != nil {
-			tb.Fatal(err)
+			return Experiment{}, err
 		}
 		settings.Server = settings.Workload(server.Addr)
 		own = server.CPU
 	}
 	e, err := settings.Experiment(lab.ctx, own)
 	if err != nil {
-		tb.Fatal(err)
+		return e, err
 	}
 	if lab.terminal != nil {
 		e.Progress = lab.terminal
 	}
 	lab.target = fmt.Sprint(e.Target)
-	return e
+	return e, nil
+}
+
+// startsAtOnce ends an experiment that cannot start at START_AT, because it has several levels.
+func startsAtOnce(tb testing.TB) {
+	tb.Helper()
+	if !lab.settings.StartAt.IsZero() {
+		fmt.Fprintf(os.Stderr, "START_AT is set: want it for TestLevel only; unset it for %s\n", tb.Name())
+		lab.misused = true
+		tb.FailNow()
+	}
 }
 
 // ownServer is the bundled server, built and started when the first experiment needs it.

@@ -44,6 +44,9 @@ func (r Ramp) Run(ctx context.Context) (Result, error) {
 	if r.MaxVUs < 1 {
 		return Result{}, fmt.Errorf("ramp to %d VUs: at least 1 is needed", r.MaxVUs)
 	}
+	if !r.Start.IsZero() {
+		return Result{}, errors.New("ramp with a start: only its first level could have it; use Experiment.Level")
+	}
 	started := time.Now()
 	result := Result{
 		Kind:    report.KindRamp,

@@ -16,6 +16,7 @@ import (
 // TestRamp finds the capacity of the server. It prints what the original printed, on standard output; what else there
 // is to say goes to standard error. It fails when no level was accepted.
 func TestRamp(t *testing.T) {
+	startsAtOnce(t)
 	ramp := Ramp{Experiment: lab.settings.durations(), MaxVUs: lab.settings.MaxVUs}
 	ctx := lab.ctx
 	if at, ok := deadline(t); ok {
@@ -30,11 +31,7 @@ func TestRamp(t *testing.T) {
 	ramp.Experiment = experiment(t)
 	files := newKeeper(t)
 	ramp.OnLevel = func(r Result) {
-		line := report.Line(r.Levels[len(r.Levels)-1])
-		fmt.Println(line)
-		if swallowed() {
-			lab.terminal.Println(line)
-		}
+		say(os.Stdout, report.Line(r.Levels[len(r.Levels)-1]))
 		files.keep(t, r)
 	}
 	result, err := ramp.Run(ctx)
@@ -42,15 +39,8 @@ func TestRamp(t *testing.T) {
 		t.Fatal(err)
 	}
 	files.keep(t, result)
-	summary := fmt.Sprintf("%sresults: %s", report.Summary(result), files.Dir())
-	fmt.Fprintln(os.Stderr, summary)
-	if swallowed() {
-		lab.terminal.Println(summary)
-	}
-	lab.ramp = &result
-	if underGoTest() {
-		must(printCSV(result))
-	}
+	say(os.Stderr, fmt.Sprintf("%sresults: %s", report.Summary(result), files.Dir()))
+	conclude(result)
 	switch {
 	case result.Stop.Reason == capacity.Canceled:
 		t.Errorf("canceled %s", result.Stop.Detail)
@@ -61,6 +51,7 @@ func TestRamp(t *testing.T) {
 
 // BenchmarkRamp reports capacity and knee of the server, from one ramp each time.
 func BenchmarkRamp(b *testing.B) {
+	startsAtOnce(b)
 	ramp := Ramp{Experiment: experiment(b), MaxVUs: lab.settings.MaxVUs}
 	files := newKeeper(b)
 	ramp.OnLevel = func(r Result) { files.keep(b, r) }

@@ -41,6 +41,8 @@ type Settings struct {
 	RequestTimeout time.Duration // REQUEST_TIMEOUT
 	KeepAlive      bool          // KEEPALIVE
 	Results        string        // RESULTS: the folder for result files
+	Output         string        // OUTPUT: OutputText or OutputJSON
+	StartAt        time.Time     // START_AT: when the only level of VUS starts; zero: at once
 }
 
 // Engines.
@@ -49,12 +51,19 @@ const (
 	EngineK6      = "k6"
 )
 
+// What ends the output.
+const (
+	OutputText = "text" // the original's table
+	OutputJSON = "json" // the whole result on one line
+)
+
 // Bounds of settings, which stop a slip of the finger and not a purpose.
 const (
 	maxDuration   = 24 * time.Hour
 	maxVUs        = 1 << 20
 	maxIterations = 1 << 62
 	maxBody       = 256 << 20 // it is kept in memory
+	maxAhead      = time.Hour // of the start
 )
 
 // SettingsFromEnv reads the settings with getenv, which is [os.Getenv] but in tests. A variable that is empty counts as
@@ -79,8 +88,9 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 	set("REQUEST_TIMEOUT", DefaultTimeout.String(), into(&s.RequestTimeout, parsePositiveDuration))
 	set("KEEPALIVE", "on", into(&s.KeepAlive, parseSwitch))
 	set("RESULTS", "results", into(&s.Results, parsePath))
+	set("OUTPUT", OutputText, into(&s.Output, parseOneOf(OutputText, OutputJSON)))
 	set("STOP", "classic", parseOnly("classic"))
-	set("ENGINE", EngineBuiltin, into(&s.Engine, parseEngine))
+	set("ENGINE", EngineBuiltin, into(&s.Engine, parseOneOf(EngineBuiltin, EngineK6)))
 	set("INSECURE", "off", into(&s.Insecure, parseSwitch))
 	set("HTTP2", "on", into(&s.HTTP2, parseSwitch))
 	set("HEADERS", "", into(&s.Header, parseHeaders))
@@ -95,6 +105,16 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 			s.Server, s.Socket, err = parseServer(v, s.Iterations)
 			return err
 		})
+	}
+	if start := getenv("START_AT"); start != "" {
+		set("START_AT", start, into(&s.StartAt, parseStart))
+		if len(s.VUs) > 1 {
+			errs = append(errs, fmt.Errorf("START_AT=%q with %d levels in VUS: want one number of virtual users there, because the "+
+				"second level has no time at which it starts", start, len(s.VUs)))
+		}
+		if s.Engine == EngineK6 {
+			errs = append(errs, fmt.Errorf("START_AT=%q with ENGINE=k6: want ENGINE=builtin, which can start at an instant", start))
+		}
 	}
 	for name, to := range map[string]**Contender{"BASELINE": &s.Baseline, "CANDIDATE": &s.Candidate} {
 		if value := getenv(name); value != "" {
@@ -139,6 +159,7 @@ func (s Settings) List() []report.Setting {
 		{len(s.Body) > 0, "BODY", fmt.Sprintf("%d bytes", len(s.Body))},
 		{s.Insecure, "INSECURE", onOff(s.Insecure)},
 		{!s.HTTP2, "HTTP2", onOff(s.HTTP2)},
+		{!s.StartAt.IsZero(), "START_AT", fmt.Sprintf("%d.%09d", s.StartAt.Unix(), s.StartAt.Nanosecond())},
 	} {
 		if more.changed {
 			list = append(list, report.Setting{Name: more.name, Value: more.value})
@@ -240,11 +261,30 @@ func parseOnly(want string) func(string) error {
 	}
 }
 
-func parseEngine(s string) (string, error) {
-	if s != EngineBuiltin && s != EngineK6 {
-		return "", fmt.Errorf("want %s or %s", EngineBuiltin, EngineK6)
+func parseOneOf(a, b string) func(string) (string, error) {
+	return func(s string) (string, error) {
+		if s != a && s != b {
+			return "", fmt.Errorf("want %s or %s", a, b)
+		}
+		return s, nil
 	}
-	return s, nil
+}
+
+// parseStart reads Unix seconds, with a fraction or without. It does not go through a floating-point number, which has no
+// place for nanoseconds. An instant that has passed is no wrong value: whether there was time enough shows later.
+func parseStart(s string) (time.Time, error) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	seconds, err := strconv.ParseUint(whole, 10, 33) // until the year 2242
+	nanos, err2 := strconv.ParseUint((fraction + "000000000")[:9], 10, 30)
+	if err != nil || err2 != nil || len(fraction) > 9 || strings.HasSuffix(s, ".") {
+		return time.Time{}, errors.New("want Unix seconds, such as 1764000000 or 1764000000.250")
+	}
+	at := time.Unix(int64(seconds), int64(nanos))
+	if ahead := time.Until(at); ahead > maxAhead {
+		return time.Time{}, fmt.Errorf("want Unix seconds at most %v ahead, and this is %v: compare the clocks of the machines",
+			maxAhead, ahead.Round(time.Second))
+	}
+	return at, nil
 }
 
 // methods are those that a server may be asked with.
@@ -305,7 +345,7 @@ func (s Settings) Workload(address string) *url.URL {
 
 // durations returns an experiment without a target.
 func (s Settings) durations() Experiment {
-	return Experiment{Window: s.Duration, Warmup: s.Warmup, Timeout: s.RequestTimeout}
+	return Experiment{Window: s.Duration, Warmup: s.Warmup, Timeout: s.RequestTimeout, Start: s.StartAt}
 }
 
 // http says what a target at u is asked.

@@ -43,13 +43,14 @@ func TestSettingsDefaults(t *testing.T) {
 		HTTP2:          true,
 		Engine:         EngineBuiltin,
 		Results:        "results",
+		Output:         OutputText,
 	}, s))
 }
 
 func TestSettings(t *testing.T) {
 	s, err := SettingsFromEnv(env("ITERATIONS=80000", "DURATION=1m30s", "WARMUP=0s", "VUS=1, 3,100", "MAX_VUS=64",
 		"REQUEST_TIMEOUT=500ms", "KEEPALIVE=off", "RESULTS=/tmp/x", "SERVER=example.org", "STOP=classic", "ENGINE=k6", "INSECURE=1",
-		"HTTP2=off", "HEADERS=accept: text/html\nX-Token: secret\n", "BODY=a=b"))
+		"HTTP2=off", "HEADERS=accept: text/html\nX-Token: secret\n", "BODY=a=b", "OUTPUT=json"))
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(Settings{
 		Server:         &url.URL{Scheme: "http", Host: "example.org", Path: "/", RawQuery: "it1=80000&it2=1"},
@@ -64,11 +65,30 @@ func TestSettings(t *testing.T) {
 		Insecure:       true,
 		Engine:         EngineK6,
 		Results:        "/tmp/x",
+		Output:         OutputJSON,
 	}, s))
 	shown := fmt.Sprint(s.List())
 	require.Contains(t, shown, "{HEADERS Accept, X-Token}")
 	require.Contains(t, shown, "{BODY 3 bytes}")
 	require.NotContains(t, shown, "secret")
+}
+
+func TestStartAt(t *testing.T) {
+	for in, want := range map[string]time.Time{
+		"1764000000.250":       time.Unix(1764000000, 250_000_000),
+		"1764000000":           time.Unix(1764000000, 0),
+		"1764000000.000000001": time.Unix(1764000000, 1), // which a floating-point number would lose
+	} {
+		s, err := SettingsFromEnv(env("START_AT="+in, "VUS=8"))
+		require.NoError(t, err)
+		require.True(t, want.Equal(s.StartAt), in)
+		require.True(t, want.Equal(s.durations().Start), in)
+	}
+	s, err := SettingsFromEnv(env("START_AT=1764000000.250", "VUS=8"))
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(s.List()), "{START_AT 1764000000.250000000}")
+	_, err = SettingsFromEnv(env("START_AT=1764000000", "VUS=8", "ENGINE=k6"))
+	require.ErrorContains(t, err, "with ENGINE=k6: want ENGINE=builtin")
 }
 
 func TestBodyFromFile(t *testing.T) {
@@ -148,6 +168,17 @@ func TestSettingsRefuse(t *testing.T) {
 		{"MAX_VUS=+5", `MAX_VUS="+5": want a whole number`},
 		{"REQUEST_TIMEOUT=0", `REQUEST_TIMEOUT="0": want a duration of at least 1ms`},
 		{"KEEPALIVE=maybe", `KEEPALIVE="maybe": want on or off`},
+		{"OUTPUT=JSON", `OUTPUT="JSON": want text or json`},
+		{"START_AT=now", `START_AT="now": want Unix seconds, such as`},
+		{"START_AT=1.", `START_AT="1.": want Unix seconds`},
+		{"START_AT=.5", `START_AT=".5": want Unix seconds`},
+		{"START_AT=1.-5", `START_AT="1.-5": want Unix seconds`},
+		{"START_AT=1e9", `START_AT="1e9": want Unix seconds`},
+		{"START_AT=-1", `START_AT="-1": want Unix seconds`},
+		{"START_AT=1.0000000001", `want Unix seconds`},
+		{"START_AT=1764000000250", `want Unix seconds`},
+		{"START_AT=8000000000", `want Unix seconds at most 1h0m0s ahead, and this is`},
+		{"START_AT=1", `START_AT="1" with 6 levels in VUS: want one number of virtual users there`},
 		{"STOP=never", `STOP="never": want classic`},
 		{"ENGINE=ab", `ENGINE="ab": want builtin or k6`},
 		{"METHOD=get", `METHOD="get": want one of GET, HEAD`},
@@ -196,7 +227,7 @@ func TestSettingsHidePasswords(t *testing.T) {
 // FuzzSettings feeds every variable's parser.
 func FuzzSettings(f *testing.F) {
 	names := []string{"SERVER", "ITERATIONS", "DURATION", "WARMUP", "VUS", "MAX_VUS", "REQUEST_TIMEOUT", "KEEPALIVE",
-		"RESULTS", "STOP", "ENGINE", "METHOD", "HEADERS", "BODY", "INSECURE", "HTTP2"}
+		"RESULTS", "STOP", "ENGINE", "METHOD", "HEADERS", "BODY", "INSECURE", "HTTP2", "OUTPUT", "START_AT"}
 	for i := range names {
 		for _, value := range []string{"", "1", "30s", "1,2", "on", "http://user:pw@[::1]:80/a?b#c", "-1", "@", "://@",
 			"unix:/a:/b", "A: b\nHost: c", "POST", "k6"} {
