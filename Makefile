@@ -8,7 +8,7 @@ GO     ?= go
 COUNT  ?= 6
 MANY   ?= 10000
 
-.PHONY: help build test race load bench scaling truth calm original engines peers many gate gate-proof lint fuzz
+.PHONY: help build test race load bench scaling truth calm original engines peers many clients gate gate-proof lint fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,13 @@ many: ## MANY (10000) VUs on nginx: all connected in 10 s, no failure, at most 3
 	@mkdir -p bin
 	@$(GO) test -c -tags=load -o bin/client ./loadtest
 	@$(GO) run ./scripts/peers -many $(MANY)
+
+# As programs, so that Ctrl-C reaches the one that has to clean up. Namespaces need root.
+clients: ## several clients at one instant, merged, against one with the same load, in turns (CLIENTS_FLAGS=-clients 3 -require)
+	@mkdir -p bin
+	@$(GO) test -c -tags=load -o bin/client ./loadtest
+	@$(GO) build -o bin/clients ./scripts/clients
+	@bin/clients $(CLIENTS_FLAGS)
 
 # make turns every exit code but 0 into 2; scripts/gate.sh has that of perfgate.
 gate: ## the bundled server at the commit BASE against the working tree's: one verdict (BASE, GATE_FLAGS, RESULTS)
