@@ -8,10 +8,10 @@ GO     ?= go
 COUNT  ?= 6
 MANY   ?= 10000
 
-.PHONY: help build test race load bench scaling truth calm original engines peers many clients gate gate-proof lint fuzz
+.PHONY: help build test race load bench scaling truth calm original engines peers many clients gate gate-proof pkb pkb-binaries lint fuzz
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## server and client as programs in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/server ./server
@@ -71,6 +71,16 @@ gate: ## the bundled server at the commit BASE against the working tree's: one v
 
 gate-proof: ## how often the gate is wrong: duels of equals, and with injected losses (PROOF='-n 60'; more than an hour)
 	@$(GO) run ./scripts/gateproof $(PROOF)
+
+pkb-binaries: ## static server and client for Linux on amd64 and arm64, for PerfKitBenchmarker, in bin/pkb
+	@for arch in amd64 arm64; do \
+		export CGO_ENABLED=0 GOOS=linux GOARCH=$$arch; \
+		$(GO) build -trimpath -ldflags='-s -w' -o bin/pkb/rampart-server-$$arch ./server || exit 1; \
+		$(GO) test -c -trimpath -ldflags='-s -w' -tags=load -o bin/pkb/rampart-client-$$arch ./loadtest || exit 1; \
+	done
+
+pkb: ## tests of the PerfKitBenchmarker module (needs python3 with absl and yaml; PKB=folder of a real PerfKitBenchmarker)
+	@scripts/pkb/test.sh
 
 lint: ## gofmt, go vet with and without -tags=load, golangci-lint or staticcheck, govulncheck
 	@scripts/lint.sh

@@ -1,0 +1,3 @@
+"""Where benchmarks put their files on a VM."""
+
+VM_TMP_DIR = '/tmp/pkb'
