@@ -120,6 +120,14 @@ func (c contest) stop() error {
 	return c.server.end()
 }
 
+// output is what the contender's server said last; empty: it is not ours to hear.
+func (c contest) output() string {
+	if c.server == nil {
+		return ""
+	}
+	return c.server.output.String()
+}
+
 // freeAddress returns an address of loopback on which nobody listens. Somebody else may take it before the server does; then
 // the server says so.
 func freeAddress() (string, error) {

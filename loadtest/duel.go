@@ -218,8 +218,12 @@ func (d Duel) block(ctx context.Context, result *DuelResult) (b report.Block, er
 	for side, s := range sessions {
 		b.Sides[side].Measurement = s.Take()
 		b.Sides[side].ServerCPU = meters[side].spent
-		if m := b.Sides[side].Measurement; m.Requests == 0 && m.Failures.Total() > 0 {
-			return b, fmt.Errorf("the %s answered none of %d requests: %v", report.SideNames[side], m.Failures.Total(), m.Failures.ByName())
+		if m := b.Sides[side].Measurement; m.Failures.Total() > 0 {
+			b.Sides[side].Output = contests[side].output()
+			if m.Requests == 0 {
+				return b, fmt.Errorf("the %s answered none of %d requests: %v; its last words:\n%s", report.SideNames[side], m.Failures.Total(),
+					m.Failures.ByName(), b.Sides[side].Output)
+			}
 		}
 	}
 	for _, p := range keep(pairs) {

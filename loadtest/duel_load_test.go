@@ -39,7 +39,7 @@ func duel(tb testing.TB) (Duel, *Files) {
 	}
 	d.OnBlock = func(r DuelResult) {
 		line := report.DuelLine(r)
-		fmt.Fprintln(os.Stderr, line)
+		fmt.Fprintf(os.Stderr, "%s\n%s", line, report.DuelOutput(r))
 		if swallowed() {
 			lab.terminal.Println(line)
 		}
@@ -50,7 +50,7 @@ func duel(tb testing.TB) (Duel, *Files) {
 	return d, files
 }
 
-// TestDuel compares two servers and fails where the candidate is slower. Inconclusive is no failure, and is said.
+// TestDuel compares two servers and fails where the candidate is slower, or fails more often. Inconclusive is no failure, and is said.
 func TestDuel(t *testing.T) {
 	d, files := duel(t)
 	ctx := lab.ctx
@@ -66,7 +66,7 @@ func TestDuel(t *testing.T) {
 	}
 	fmt.Fprintf(os.Stderr, "%s after %d blocks, seed %d; files: %s\n", result.Verdict, len(result.Blocks), result.Seed, files.Dir())
 	if result.Verdict == verdict.Regressed {
-		t.Errorf("the candidate is slower: %s", report.DuelLine(result))
+		t.Errorf("the candidate is worse: %s; %s", report.DuelLine(result), result.Failures)
 	}
 }
 

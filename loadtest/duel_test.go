@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rampart/loadtest/inject"
 	"rampart/loadtest/report"
 	"rampart/loadtest/verdict"
 )
@@ -37,6 +38,7 @@ func serveAsContender(flaw string) {
 		}
 		switch {
 		case flaw == "fails" && n%50 == 0:
+			fmt.Fprintln(os.Stderr, "I am tired")
 			http.Error(w, "tired", http.StatusServiceUnavailable)
 		case flaw == "hangs" && n > 50:
 			<-r.Context().Done()
@@ -107,7 +109,7 @@ func TestDuelOfEquals(t *testing.T) {
 		text, err := os.ReadFile(files.DuelPath(side))
 		require.NoError(t, err)
 		require.Equal(t, 6, strings.Count(string(text), "\nBenchmarkDuel/vus="), "%s", text)
-		require.Contains(t, string(text), "\n# rampart duel seed=7 block=6\n")
+		require.Contains(t, string(text), "\n# rampart duel seed=7 block=6 requests=")
 	}
 }
 
@@ -137,18 +139,31 @@ func TestDuelOfUnequals(t *testing.T) {
 	require.Equal(t, verdict.Regressed, result.Verdict, report.DuelLine(result))
 }
 
+// TestDuelWithFailures holds that a server that answers some requests with 503 is regressed where the other does not, and a
+// pass nowhere.
 func TestDuelWithFailures(t *testing.T) {
-	for _, side := range []int{0, 1} {
+	for side, want := range []verdict.Verdict{verdict.Inconclusive, verdict.Regressed} {
 		contenders := [2]Contender{contender("none"), contender("none")}
 		contenders[side] = contender("fails")
 		d := shortDuel(t, contenders[0], contenders[1])
-		d.Looks = []int{3}
+		d.Looks = []int{5} // the fewest that can be significant
+		var outputs []string
+		d.OnBlock = func(r DuelResult) { outputs = append(outputs, report.DuelOutput(r)) }
 		result, err := d.Run(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, verdict.Inconclusive, result.Verdict)
-		require.Positive(t, result.Blocks[0].Sides[side].Failures.Total())
-		require.Zero(t, result.Blocks[0].Sides[1-side].Failures.Total())
+		require.Equal(t, want, result.Verdict, result.Failures)
+		require.Equal(t, 5, result.Failures.Blocks)
+		counts := [2]verdict.Count{result.Failures.Baseline, result.Failures.Candidate}
+		require.Zero(t, counts[1-side].Failed)
+		require.Positive(t, counts[1-side].Succeeded)
+		require.InEpsilon(t, 0.02, float64(counts[side].Failed)/float64(counts[side].Total()), 0.5)
+		for _, b := range result.Blocks {
+			require.Positive(t, b.Sides[side].Failures[inject.Status])
+		}
 		require.Contains(t, report.DuelLine(result), report.SideNames[side]+": ")
+		require.Contains(t, outputs[0], "the last words of the "+report.SideNames[side]+":\n")
+		require.Contains(t, outputs[0], "I am tired")
+		require.Empty(t, outputs[1], "once is enough")
 	}
 }
 

@@ -97,7 +97,7 @@ func Bench(w io.Writer, r Result) error {
 		}
 		switch {
 		case l.Failures.Total() > 0:
-			fmt.Fprintf(&b, "# no line for vus=%d: requests failed: %s\n", l.VUs, failures(l))
+			fmt.Fprintf(&b, "# no line for vus=%d: requests failed: %s\n", l.VUs, failures(l.Failures))
 		case l.Partial:
 			fmt.Fprintf(&b, "# no line for vus=%d: cut short\n", l.VUs)
 		case l.Requests == 0:

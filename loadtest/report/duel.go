@@ -31,6 +31,7 @@ type Duel struct {
 	Slice               time.Duration
 	Blocks              []Block // finished ones, in the order in which they ran
 	Rows                []DuelRow
+	Failures            verdict.Failures // of all blocks
 	Verdict             verdict.Verdict
 }
 
@@ -46,6 +47,7 @@ type Side struct {
 	inject.Measurement              // of all slices
 	Kept               inject.Slice // sum of the slices that were not disturbed
 	ServerCPU          *CPU         // over the whole block; nil: could not be known
+	Output             string       // the last that the server said in a block in which requests of it failed; empty: it is not ours
 }
 
 // DuelRow is how one unit of the sides compares.
@@ -117,7 +119,8 @@ func DuelUnits() []string {
 	return all
 }
 
-// Judge makes the verdict from the blocks that there are, on units (nil: all), with other margins than the usual for some.
+// Judge makes the verdict from the blocks that there are, on failures and on units (nil: all), with other margins than the
+// usual for some. A block in which requests failed counts for failures only: what failed took no usual time.
 func (d *Duel) Judge(rule verdict.Rule, units []string, margins map[string]float64) {
 	d.Rows = nil
 	var rows []verdict.Row
@@ -156,9 +159,24 @@ func (d *Duel) Judge(rule verdict.Rule, units []string, margins map[string]float
 	for i, j := range judgements {
 		d.Rows[i].Judgement = j
 	}
-	if d.Verdict == verdict.Pass && d.failed() {
+	var counts [2][]verdict.Count
+	for _, b := range d.Blocks {
+		for side, s := range b.Sides {
+			counts[side] = append(counts[side], s.count())
+		}
+	}
+	d.Failures = rule.Failures(counts[0], counts[1])
+	switch {
+	case d.Failures.Verdict == verdict.Regressed:
+		d.Verdict = verdict.Regressed
+	case d.Verdict == verdict.Pass && d.failed():
 		d.Verdict = verdict.Inconclusive
 	}
+}
+
+// count is how many requests of the side succeeded and failed.
+func (s Side) count() verdict.Count {
+	return verdict.Count{Succeeded: s.Requests, Failed: s.Failures.Total()}
 }
 
 // failed reports whether a request failed.
@@ -173,7 +191,7 @@ func (d *Duel) failed() bool {
 
 // DuelBench writes one side of a duel in the Go benchmark format: a line for each block, in the order in which they ran,
 // with what was measured and not what it is relative to the other side. The comment before it says which line of the
-// other side's file belongs to it.
+// other side's file belongs to it, and how many requests succeeded and failed.
 func DuelBench(w io.Writer, d Duel, side int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# rampart %s, %s: the %s of a duel\n# contender: %s\n# target: %s\n", d.Version,
@@ -186,10 +204,11 @@ func DuelBench(w io.Writer, d Duel, side int) error {
 	}
 	bw := benchfmt.NewWriter(&b)
 	for _, block := range d.Blocks {
-		fmt.Fprintf(&b, "# rampart duel seed=%d block=%d\n", d.Seed, block.Number)
 		s := block.Sides[side]
-		if n := s.Failures.Total(); n > 0 || s.Requests == 0 {
-			fmt.Fprintf(&b, "# block %d: %d requests failed: %v\n--- FAIL: BenchmarkDuel/vus=%d\n", block.Number, n, s.Failures.ByName(), d.VUs)
+		n := s.Failures.Total()
+		fmt.Fprintf(&b, "# rampart duel seed=%d block=%d requests=%d failures=%d\n", d.Seed, block.Number, s.Requests, n)
+		if n > 0 || s.Requests == 0 {
+			fmt.Fprintf(&b, "# block %d: %d requests failed: %s\n--- FAIL: BenchmarkDuel/vus=%d\n", block.Number, n, failures(s.Failures), d.VUs)
 			continue
 		}
 		if text := s.doubt(); text != "" {
@@ -231,8 +250,22 @@ func DuelLine(d Duel) string {
 	last := d.Blocks[len(d.Blocks)-1]
 	for side, s := range last.Sides {
 		if n := s.Failures.Total(); n > 0 {
-			rows = append(rows, fmt.Sprintf("%s: %d requests failed (%s)", SideNames[side], n, failures(Level{Measurement: s.Measurement})))
+			rows = append(rows, fmt.Sprintf("%s: %d requests failed (%s)", SideNames[side], n, failures(s.Failures)))
 		}
 	}
 	return fmt.Sprintf("block %d: %s", last.Number, strings.Join(rows, ", "))
+}
+
+// DuelOutput returns what those servers said last whose first failed requests are in the last block; empty: nothing.
+func DuelOutput(d Duel) string {
+	last := len(d.Blocks) - 1
+	var b strings.Builder
+	for side, name := range SideNames {
+		output := d.Blocks[last].Sides[side].Output
+		failedBefore := slices.ContainsFunc(d.Blocks[:last], func(b Block) bool { return b.Sides[side].Failures.Total() > 0 })
+		if output != "" && !failedBefore {
+			fmt.Fprintf(&b, "requests failed; the last words of the %s:\n%s\n", name, strings.TrimRight(output, "\n"))
+		}
+	}
+	return b.String()
 }

@@ -69,6 +69,17 @@ func TestDuelJudge(t *testing.T) {
 			want: verdict.Inconclusive},
 		"slower, and one failed": {factor: 1.1, blocks: 9, change: func(d *Duel) { d.Blocks[4].Sides[1].Failures[inject.EOF] = 1 },
 			want: verdict.Regressed},
+		"candidate fails": {factor: 1, blocks: 8, change: func(d *Duel) {
+			for i := range d.Blocks {
+				d.Blocks[i].Sides[1].Failures[inject.Status] = 20
+			}
+		}, want: verdict.Regressed},
+		"both fail": {factor: 1, blocks: 8, change: func(d *Duel) {
+			for i := range d.Blocks {
+				d.Blocks[i].Sides[0].Failures[inject.Status] = 20
+				d.Blocks[i].Sides[1].Failures[inject.EOF] = 20
+			}
+		}, want: verdict.Inconclusive},
 		"injector saturated": {factor: 1, blocks: 8, change: func(d *Duel) { d.Blocks[0].Sides[0].Strain.Busy = 0.91 },
 			want: verdict.Inconclusive},
 		"no server CPU": {factor: 1, blocks: 8, change: func(d *Duel) { d.Blocks[0].Sides[0].ServerCPU = nil }, want: verdict.Pass},

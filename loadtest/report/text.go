@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rampart/loadtest/inject"
 )
 
 // csvHeader is the first line of the original's table.
@@ -62,7 +64,7 @@ func Summary(r Result) string {
 	}
 	for _, l := range r.Levels {
 		if n := l.Failures.Total(); n > 0 {
-			fmt.Fprintf(&b, "failures at %d vus: %s\n", l.VUs, failures(l))
+			fmt.Fprintf(&b, "failures at %d vus: %s\n", l.VUs, failures(l.Failures))
 		}
 		for _, d := range l.Doubts {
 			fmt.Fprintf(&b, "doubt at %d vus: %s\n", l.VUs, d.Text)
@@ -71,9 +73,9 @@ func Summary(r Result) string {
 	return b.String()
 }
 
-// failures lists the classes of a level's failures with their counts.
-func failures(l Level) string {
-	byName := l.Failures.ByName()
+// failures lists the classes of failures with their counts.
+func failures(f inject.Failures) string {
+	byName := f.ByName()
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		parts = append(parts, fmt.Sprintf("%s %d", name, byName[name]))

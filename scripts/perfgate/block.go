@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"rampart/loadtest/verdict"
 )
 
 // block names a block of a duel. The zero value is none: the first block is 1.
@@ -13,30 +15,49 @@ type block struct {
 }
 
 // blockPrefix begins the comment that says in which block the following samples were taken. The seed is that of the duel
-// and tells one duel from another. What else the comment says, as key=value, is for others.
+// and tells one duel from another. It may also say how many requests of the block succeeded and failed: requests=1000
+// failures=0. What else it says, as key=value, is for others.
 const blockPrefix = "# rampart duel "
 
+// blockComment is what such a comment says.
+type blockComment struct {
+	block
+	counted  bool // it says how many requests succeeded and failed
+	requests verdict.Count
+}
+
 // parseBlock parses such a comment. ok is false where the line is none.
-func parseBlock(line string) (b block, ok bool, err error) {
+func parseBlock(line string) (b blockComment, ok bool, err error) {
 	fields, ok := strings.CutPrefix(line, blockPrefix)
 	if !ok {
-		return block{}, false, nil
+		return b, false, nil
 	}
-	seeded := false
+	given := make(map[string]bool)
 	for field := range strings.FieldsSeq(fields) {
 		key, value, _ := strings.Cut(field, "=")
+		var bad error
 		switch key {
 		case "seed":
-			b.seed, err = strconv.ParseUint(value, 10, 64)
-			seeded = err == nil
+			b.seed, bad = strconv.ParseUint(value, 10, 64)
 		case "block":
-			if b.number, err = strconv.Atoi(value); b.number < 1 {
+			if b.number, bad = strconv.Atoi(value); b.number < 1 {
 				b.number = 0
 			}
+		case "requests":
+			b.requests.Succeeded, bad = strconv.ParseUint(value, 10, 32)
+		case "failures":
+			b.requests.Failed, bad = strconv.ParseUint(value, 10, 32)
 		}
+		given[key] = bad == nil
 	}
-	if !seeded || b.number == 0 {
-		return block{}, true, fmt.Errorf("%q: want %sseed=42 block=1", line, blockPrefix)
+	_, requests := given["requests"]
+	_, failures := given["failures"]
+	b.counted = given["requests"] && given["failures"]
+	switch {
+	case !given["seed"] || b.number == 0:
+		err = fmt.Errorf("%q: want %sseed=42 block=1", line, blockPrefix)
+	case (requests || failures) && !b.counted:
+		err = fmt.Errorf("%q: want both requests=1000 and failures=0, or none of them", line)
 	}
-	return b, true, nil
+	return b, true, err
 }

@@ -38,17 +38,19 @@ func (j *judge) conclude() {
 	if len(opposite) > 0 {
 		r.Problems = append([]string{fmt.Sprintf("benchstat says the opposite of %s", some(opposite))}, r.Problems...)
 	}
-	if len(r.Rows) == 0 && len(r.Problems) == 0 {
+	failing := r.Failures != nil && r.Failures.Verdict != verdict.Pass
+	if len(r.Rows) == 0 && len(r.Problems) == 0 && !failing {
 		j.problem("there is no benchmark and unit to be gated that both files have")
 	}
 
 	// What is proven counts more than what is missing, but for a proof that another contradicts.
+	regressed := family == verdict.Regressed || j.failures.Verdict == verdict.Regressed
 	switch {
-	case len(opposite) > 0, len(r.Problems) > 0 && family != verdict.Regressed:
+	case len(opposite) > 0, len(r.Problems) > 0 && !regressed:
 		r.Verdict, r.Exit = unjudged, exitUnjudged
 		r.Meaning = "no verdict is possible: " + some(r.Problems)
 		r.Advice = "This is no pass. Mend what is named, and run it again."
-	case family == verdict.Regressed:
+	case regressed:
 		r.Verdict, r.Exit = verdict.Regressed, exitRegressed
 		var worst []string
 		for _, row := range r.Rows {
@@ -56,10 +58,18 @@ func (j *judge) conclude() {
 				worst = append(worst, fmt.Sprintf("%s by %s (allowed %s)", row.name(), percent(row.Change), percent(&row.Allowed)))
 			}
 		}
-		r.Meaning = fmt.Sprintf("the candidate is worse than the baseline in %d of %d rows: %s. Where nothing changed, this is said in %s of all cases at most%s.",
-			len(worst), len(r.Rows), some(worst), level(j.alpha), j.unlessWeather())
-		r.Advice = "Find out why, or, if it is meant to be so, allow more with -margin."
-	case family == verdict.Pass && len(r.Gaps) == 0:
+		var how []string
+		if j.failures.Verdict == verdict.Regressed {
+			how = append(how, fmt.Sprintf("the candidate fails more often than the baseline: %s", j.failures))
+			r.Advice = "Find out why."
+		}
+		if len(worst) > 0 {
+			how = append(how, fmt.Sprintf("the candidate is worse than the baseline in %d of %d rows: %s", len(worst), len(r.Rows), some(worst)))
+			r.Advice = "Find out why, or, if it is meant to be so, allow more with -margin."
+		}
+		r.Meaning = fmt.Sprintf("%s. Where nothing changed, this is said in %s of all cases at most%s.", strings.Join(how, ", and "),
+			level(j.alpha), j.unlessWeather())
+	case family == verdict.Pass && len(r.Gaps) == 0 && !failing:
 		r.Verdict, r.Exit = verdict.Pass, exitPass
 		r.Meaning = fmt.Sprintf("in %d of %[1]d rows the candidate is worse by less than allowed, if it is worse at all. Where it is worse by more, this is said in %s of all cases at most%s.",
 			len(r.Rows), level(j.alpha), j.unlessWeather())
@@ -70,6 +80,10 @@ func (j *judge) conclude() {
 		if n := counts[verdict.Inconclusive]; n > 0 {
 			open = append(open, fmt.Sprintf("%d of %d rows could be decided neither way", n, len(r.Rows)))
 			r.Advice += " Measure again, longer, rather than adding to these samples: each further look at growing samples is another chance of a false alarm."
+		}
+		if failing {
+			open = append(open, "requests failed: "+j.failures.String())
+			r.Advice += " A server that fails is never shown to be good: make both serve every request."
 		}
 		if len(r.Gaps) > 0 {
 			open = append(open, "something is missing: "+some(r.Gaps))

@@ -66,7 +66,7 @@ func measure(args []string, stderr io.Writer) (options, error) {
 		d.Progress = terminal
 	}
 	d.OnBlock = func(r loadtest.DuelResult) {
-		fmt.Fprintln(stderr, report.DuelLine(r))
+		fmt.Fprintf(stderr, "%s\n%s", report.DuelLine(r), report.DuelOutput(r))
 		if e := files.WriteDuel(r); e != nil {
 			err = e
 		}

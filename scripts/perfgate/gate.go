@@ -75,7 +75,8 @@ type judge struct {
 	report              Report
 	rows                []verdict.Row // of those in report.Rows that have one
 	at                  []int         // where these are in report.Rows
-	whys                []string      // of all pairings
+	failures            verdict.Failures
+	whys                []string // of all pairings
 }
 
 // gate judges two files. An error says that a flag does not fit the files; what is wrong with the files is in the report.
@@ -93,6 +94,7 @@ func gate(baseline, candidate results, o options) (Report, error) {
 			j.problem("%s", broken)
 		}
 	}
+	j.countFailures()
 	j.directions()
 	if err := j.check(); err != nil {
 		return Report{}, err
@@ -101,6 +103,35 @@ func gate(baseline, candidate results, o options) (Report, error) {
 	j.compare()
 	j.conclude()
 	return j.report, nil
+}
+
+// countFailures compares the requests that failed in blocks that both files count. Where there are none, a benchmark that failed is a
+// problem.
+func (j *judge) countFailures() {
+	var baseline, candidate []verdict.Count
+	for b, count := range j.baseline.counts {
+		if other, ok := j.candidate.counts[b]; ok {
+			baseline, candidate = append(baseline, count), append(candidate, other)
+		}
+	}
+	if len(baseline) == 0 {
+		for _, failed := range append(slices.Clone(j.baseline.failed), j.candidate.failed...) {
+			j.problem("%s", failed)
+		}
+		return
+	}
+	j.failures = j.rule.Failures(baseline, candidate)
+	f := &Failures{
+		Blocks:           j.failures.Blocks,
+		BaselineRequests: j.failures.Baseline.Total(), BaselineFailed: j.failures.Baseline.Failed,
+		CandidateRequests: j.failures.Candidate.Total(), CandidateFailed: j.failures.Candidate.Failed,
+		P: j.failures.P, PNeeded: j.failures.Needed, Verdict: j.failures.Verdict,
+	}
+	if f.Verdict == verdict.Inconclusive {
+		f.Reason = fmt.Sprintf("%s: not shown to be more often, p is %s and not %s or less, but no pass either", j.failures,
+			probability(f.P), probability(f.PNeeded))
+	}
+	j.report.Failures = f
 }
 
 // directions finds out for each unit in which direction it is better.

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,13 +22,19 @@ var update = flag.Bool("update", false, "write the golden files")
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"perfgate": main, "stub": stub}) }
 
-// stub is a server that spins for each request, twice as long with the argument slow.
+// stub is a server that spins for each request, twice as long with the argument slow; with fails it fails each tenth.
 func stub() {
 	work := time.Millisecond
-	if len(os.Args) > 2 {
+	if slices.Contains(os.Args, "slow") {
 		work *= 2
 	}
-	err := http.ListenAndServe(os.Args[1], http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	fails := slices.Contains(os.Args, "fails")
+	var served atomic.Int64
+	err := http.ListenAndServe(os.Args[1], http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if served.Add(1)%10 == 0 && fails {
+			fmt.Fprintln(os.Stderr, "I am tired")
+			http.Error(w, "tired", http.StatusServiceUnavailable)
+		}
 		for begun := time.Now(); time.Since(begun) < work; {
 		}
 	}))

@@ -23,9 +23,10 @@ type Report struct {
 	Pairing   string  `json:"pairing"` // which samples belong together, and how that is known
 
 	Rows     []Row      `json:"rows"`
-	Problems []string   `json:"problems"`  // why there is no verdict, or why there should be none but regressed
-	Gaps     []string   `json:"gaps"`      // what is missing for a pass, beside rows
-	NotGated []NotGated `json:"not_gated"` // units in the files that are in no row
+	Failures *Failures  `json:"failures,omitempty"` // of requests, where both files count them
+	Problems []string   `json:"problems"`           // why there is no verdict, or why there should be none but regressed
+	Gaps     []string   `json:"gaps"`               // what is missing for a pass, beside rows
+	NotGated []NotGated `json:"not_gated"`          // units in the files that are in no row
 	Notes    []string   `json:"notes"`
 }
 
@@ -65,6 +66,20 @@ type Row struct {
 	Verdict   verdict.Verdict `json:"verdict"`
 	Reason    string          `json:"reason,omitempty"`
 	Benchstat *Benchstat      `json:"benchstat,omitempty"`
+}
+
+// Failures compares how often requests failed in a duel.
+type Failures struct {
+	Blocks            int     `json:"blocks"`
+	BaselineRequests  uint64  `json:"baseline_requests"` // all, those that failed included
+	BaselineFailed    uint64  `json:"baseline_failed"`
+	CandidateRequests uint64  `json:"candidate_requests"`
+	CandidateFailed   uint64  `json:"candidate_failed"`
+	P                 float64 `json:"p"`        // one-sided, of failing as much more often by chance
+	PNeeded           float64 `json:"p_needed"` // how small p had to be for regressed
+
+	Verdict verdict.Verdict `json:"verdict"` // pass: none failed
+	Reason  string          `json:"reason,omitempty"`
 }
 
 // Benchstat is what benchstat makes of the samples of a row.

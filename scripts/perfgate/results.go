@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchunit"
+
+	"rampart/loadtest/verdict"
 )
 
 // results is what a file holds.
@@ -19,7 +21,9 @@ type results struct {
 	content []byte
 	lines   []line
 	units   benchfmt.UnitMetadataMap
-	broken  []string // what makes the file unfit to be judged: lines that cannot be read, benchmarks that failed
+	broken  []string                // what makes the file unfit to be judged: lines that cannot be read, benchmarks that failed
+	failed  []string                // benchmarks that failed because requests of their block did, which counts says
+	counts  map[block]verdict.Count // requests of the blocks that say it
 	doubts  []doubt
 }
 
@@ -74,7 +78,7 @@ func read(path string) (results, error) {
 	if err != nil {
 		return results{}, err
 	}
-	if len(r.lines) == 0 && len(r.broken) == 0 {
+	if len(r.lines) == 0 && len(r.broken) == 0 && len(r.failed) == 0 {
 		return results{}, fmt.Errorf("%s: no benchmark results: want the output of go test -bench, lines that begin with Benchmark", path)
 	}
 	return r, nil
@@ -83,7 +87,7 @@ func read(path string) (results, error) {
 // parse reads a file. What benchfmt passes over (comments, failures) is looked at before, and joined by line number. The
 // error says that the rest of the file could not be read at all.
 func parse(path string, content []byte) (results, error) {
-	r := results{path: path, content: content}
+	r := results{path: path, content: content, counts: make(map[block]verdict.Count)}
 	around, known := r.parseSurroundings()
 	reader := benchfmt.NewReader(bytes.NewReader(content), path)
 	config := map[string]string{}
@@ -142,7 +146,7 @@ type blocks []blockLine
 // blockLine is a block comment.
 type blockLine struct {
 	line int
-	block
+	blockComment
 }
 
 // at returns the block that a line is in.
@@ -184,9 +188,16 @@ func (r *results) parseSurroundings() (around blocks, known map[int]bool) {
 			r.broken = append(r.broken, fmt.Sprintf("%s:%d: %v", r.path, at, err))
 		} else if ok {
 			around = append(around, blockLine{at, b})
+			if b.counted {
+				r.counts[b.block] = b.requests
+			}
 		}
 		if m := failure.FindString(text); m != "" {
-			r.broken = append(r.broken, fmt.Sprintf("%s:%d: %s", r.path, at, strings.ReplaceAll(m, "\t", " ")))
+			to := &r.broken
+			if n := len(around); n > 0 && around[n-1].requests.Failed > 0 && strings.HasPrefix(m, "--- FAIL: Benchmark") {
+				to = &r.failed
+			}
+			*to = append(*to, fmt.Sprintf("%s:%d: %s", r.path, at, strings.ReplaceAll(m, "\t", " ")))
 			known[at] = true
 		}
 		if skipped.MatchString(text) {

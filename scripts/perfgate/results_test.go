@@ -72,7 +72,15 @@ func TestParseBlock(t *testing.T) {
 		got, ok, err := parseBlock(line)
 		require.NoError(t, err)
 		require.True(t, ok)
-		require.Equal(t, want, got)
+		require.Equal(t, blockComment{block: want}, got)
+	}
+	got, _, err := parseBlock("# rampart duel seed=42 block=1 requests=990 failures=10")
+	require.NoError(t, err)
+	require.Equal(t, blockComment{block{42, 1}, true, verdict.Count{Succeeded: 990, Failed: 10}}, got)
+	for _, counts := range []string{"requests=1", "failures=1", "requests=1 failures=-1", "requests=1e3 failures=1", "requests=x failures=x"} {
+		_, ok, err := parseBlock("# rampart duel seed=42 block=1 " + counts)
+		require.True(t, ok)
+		require.ErrorContains(t, err, "want both requests=1000 and failures=0, or none of them", counts)
 	}
 	for _, line := range []string{
 		"# rampart duel ", "# rampart duel seed=1", "# rampart duel block=1", "# rampart duel seed=-1 block=1", "# rampart duel seed=1 block=0",

@@ -101,6 +101,9 @@ type chooser struct {
 
 // check finds flags that ask for what the files do not have, which would otherwise gate nothing without a word.
 func (c chooser) check() error {
+	if len(c.shown) == 0 { // all blocks failed
+		return nil
+	}
 	wanted := map[string]string{}
 	for _, unit := range c.units {
 		wanted[tidy(unit)] = "-unit " + unit

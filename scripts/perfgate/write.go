@@ -40,6 +40,24 @@ func cells(r Row) []string {
 		string(r.Verdict), beside}
 }
 
+// cells are the last line of the table: no change is allowed, and none can be said where the baseline has no failures.
+func (f *Failures) cells() []string {
+	of := func(failed, requests uint64) string { return fmt.Sprintf("%d of %d", failed, requests) }
+	return []string{"all requests", "failures", of(f.BaselineFailed, f.BaselineRequests), of(f.CandidateFailed, f.CandidateRequests), "", "", "0",
+		plural(f.Blocks, "block"), string(f.Verdict), ""}
+}
+
+// lines are those of the table below the header.
+func lines(r Report) (lines [][]string) {
+	for _, row := range r.Rows {
+		lines = append(lines, cells(row))
+	}
+	if r.Failures != nil {
+		lines = append(lines, r.Failures.cells())
+	}
+	return lines
+}
+
 // remarks are what is said below the table, by heading.
 func remarks(r Report) []remark {
 	var reasons, notGated []string
@@ -47,6 +65,9 @@ func remarks(r Report) []remark {
 		if row.Reason != "" && row.Verdict != unjudged { // the others are among the problems
 			reasons = append(reasons, row.name()+": "+row.Reason)
 		}
+	}
+	if f := r.Failures; f != nil && f.Reason != "" {
+		reasons = append(reasons, f.Reason)
 	}
 	for _, n := range r.NotGated {
 		notGated = append(notGated, n.Unit+": "+n.Why)
@@ -64,13 +85,13 @@ func writeText(w io.Writer, r Report) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "baseline   %s, %s\ncandidate  %s, %s\nsamples    %s\n\n", r.Baseline.Path, plural(r.Baseline.Lines, "line"),
 		r.Candidate.Path, plural(r.Candidate.Lines, "line"), r.Pairing)
-	if len(r.Rows) > 0 {
-		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, strings.Join(header(r), "\t"))
-		for _, row := range r.Rows {
-			fmt.Fprintln(table, strings.Join(cells(row), "\t"))
+	if lines := lines(r); len(lines) > 0 {
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, strings.Join(header(r), "\t"))
+		for _, line := range lines {
+			fmt.Fprintln(w, strings.Join(line, "\t"))
 		}
-		if err := table.Flush(); err != nil {
+		if err := w.Flush(); err != nil {
 			return err
 		}
 		b.WriteString("\n")
@@ -102,12 +123,11 @@ func writeMarkdown(w io.Writer, r Report) error {
 		}
 		b.WriteString("|\n")
 	}
-	if len(r.Rows) > 0 {
-		head := header(r)
-		row(head)
+	if lines := lines(r); len(lines) > 0 {
+		row(header(r))
 		b.WriteString("|---|---|" + strings.Repeat("--:|", 6) + "---|---|\n")
-		for _, r := range r.Rows {
-			row(cells(r))
+		for _, line := range lines {
+			row(line)
 		}
 		b.WriteString("\n")
 	}
