@@ -29,10 +29,11 @@ import (
 // The test binary is master and worker too. A master is started with its Config in this variable; its
 // workers find out by Attach. The second one makes workers misbehave.
 const (
-	masterEnv  = "PREFORK_TEST_MASTER"
-	trickEnv   = "PREFORK_TEST_TRICK"
-	exitBoot   = 3
-	exitFailed = 1
+	masterEnv    = "PREFORK_TEST_MASTER"
+	trickEnv     = "PREFORK_TEST_TRICK"
+	subreaperEnv = "PREFORK_TEST_SUBREAPER" // the master adopts orphans, as process 1 would
+	exitBoot     = 3
+	exitFailed   = 1
 )
 
 func TestMain(m *testing.M) {
@@ -70,6 +71,12 @@ func masterMain() int {
 		return exitFailed
 	}
 	os.Unsetenv(masterEnv)
+	if os.Getenv(subreaperEnv) != "" {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return exitFailed
+		}
+	}
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Ready = func(addr net.Addr) { fmt.Fprintf(os.Stderr, "listening on %s\n", addr) }
 	err := Run(context.Background(), cfg)
@@ -129,6 +136,14 @@ func workerMain(w *Worker) int {
 		for end := used() + d; used() < end; {
 		}
 		fmt.Fprint(rw, os.Getpid())
+	})
+	mux.HandleFunc("/orphan", func(rw http.ResponseWriter, r *http.Request) { // its pid; it ends soon after its parent
+		out, err := exec.Command("sh", "-c", "sleep 0.05 >/dev/null 2>&1 & echo $!").Output()
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		rw.Write(out)
 	})
 	mux.HandleFunc("/stuck", stuckHandler)
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })

@@ -46,6 +46,7 @@ type master struct {
 	slots      []slot
 
 	phase        phase
+	adopts       bool  // this process is given the children that others leave
 	serving      bool  // the first start is over: all workers were ready at the same time
 	bootFailures int   // workers in a row that were never ready
 	err          error // what Run returns
@@ -106,10 +107,15 @@ func Run(ctx context.Context, cfg Config) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
 	defer signal.Stop(signals)
-	return m.run(ctx, signals)
+	children := make(chan os.Signal, 1) // apart, so that they cannot crowd out the others
+	if m.adopts = adopts(); m.adopts {
+		signal.Notify(children, unix.SIGCHLD)
+		defer signal.Stop(children)
+	}
+	return m.run(ctx, signals, children)
 }
 
-func (m *master) run(ctx context.Context, signals <-chan os.Signal) error {
+func (m *master) run(ctx context.Context, signals, children <-chan os.Signal) error {
 	canceled := ctx.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -129,6 +135,8 @@ func (m *master) run(ctx context.Context, signals <-chan os.Signal) error {
 			} else {
 				m.stop(stoppingQuickly, s.String())
 			}
+		case <-children:
+			m.reapStrangers()
 		case <-canceled:
 			canceled = nil
 			m.stop(stoppingGracefully, "canceled")
@@ -304,6 +312,7 @@ func (m *master) handle(e event) {
 	switch e.report {
 	case 0:
 		m.reap(p, now)
+		m.reapStrangers() // who died behind it
 	case reportReady:
 		m.ready(p, now)
 	case reportRetire:

@@ -31,6 +31,12 @@
 // SIGINT, SIGQUIT and SIGHUP: the master hears of them too and decides. SIGABRT ends a worker with Go's
 // dump of all goroutines. A master that is killed leaves workers that drain and go.
 //
+// # As process 1
+//
+// In a container the master may be process 1, or elsewhere a subreaper: the kernel then gives it the children that others
+// leave behind. Run waits for each of them, and so for every child that is not a worker: a program that is process 1 must
+// not start other processes and wait for them itself while Run runs.
+//
 // # Shared memory
 //
 // Workers and master share a scoreboard, from which any worker can tell about all of them: see [Fleet] and

@@ -393,6 +393,32 @@ func TestBootFailureLater(t *testing.T) {
 	})
 }
 
+// A master that adopts orphans waits for them, and still knows how its workers ended, who die among them.
+func TestOrphansAreReaped(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, Config{Workers: 2, Counters: 1, Gauges: 1}, subreaperEnv+"=1")
+	var orphans []int
+	for round := range 3 {
+		for range 5 {
+			pid, err := strconv.Atoi(strings.TrimSpace(s.get("/orphan")))
+			require.NoError(t, err)
+			orphans = append(orphans, pid)
+		}
+		victim := s.shared().Status.Workers[0].PID
+		require.NoError(t, syscall.Kill(victim, unix.SIGKILL))
+		s.waitLog("worker died", fmt.Sprintf("pid=%d ", victim), `status="signal: killed"`)
+		eventually(t, "it is replaced", func() bool {
+			status := s.shared().Status
+			return status.Restarts == uint64(round+1) && len(status.Workers) == 2 && status.Workers[0].State == "ready"
+		})
+	}
+	for _, pid := range orphans {
+		eventually(t, "it is reaped", func() bool { return processState(pid) == "" })
+	}
+	s.signal(unix.SIGTERM)
+	require.Equal(t, 0, s.wait())
+}
+
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
