@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -20,7 +19,7 @@ type config struct {
 	grace, timeout                 time.Duration
 	maxRequests, maxRequestsJitter int
 	secret                         string
-	version                        bool
+	version, health                bool
 }
 
 const usage = `Usage: server [flags]
@@ -71,6 +70,7 @@ func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (c
 	define("max-requests-jitter", "MAX_REQUESTS_JITTER", "0", "and up to this `number` more, by chance",
 		into(&c.maxRequestsJitter, parseCount))
 	flags.BoolVar(&c.version, "version", false, "print the version and exit")
+	flags.BoolVar(&c.health, "health", false, "ask the server that listens on -addr whether it serves, and exit: 0 it does, 1 it does not")
 
 	err := flags.Parse(args)
 	switch {
@@ -92,10 +92,6 @@ func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (c
 	}
 	return c, errors.Join(errs...)
 }
-
-// defaultWorkers is gunicorn's advice, with as many CPUs as the process may use: since Go 1.25 GOMAXPROCS follows the
-// limit of the cgroup. Who sets GOMAXPROCS says how many those are.
-func defaultWorkers() int { return 2*runtime.GOMAXPROCS(0) + 1 }
 
 // into makes a parser that stores what parse returns.
 func into[T any](to *T, parse func(string) (T, error)) func(string) error {

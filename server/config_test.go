@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +24,7 @@ func env(vars ...string) func(string) string {
 
 func TestParseConfig(t *testing.T) {
 	defaults := config{
-		addr: "127.0.0.1:8080", workers: 2*runtime.GOMAXPROCS(0) + 1, grace: 30 * time.Second, timeout: 30 * time.Second,
+		addr: "127.0.0.1:8080", workers: defaultWorkers(), grace: 30 * time.Second, timeout: 30 * time.Second,
 	}
 	with := func(change func(*config)) config { c := defaults; change(&c); return c }
 	for _, tt := range []struct {
@@ -93,7 +92,7 @@ func TestHelp(t *testing.T) {
 
 // FuzzParseConfig feeds every flag and every variable.
 func FuzzParseConfig(f *testing.F) {
-	flags := []string{"addr", "workers", "grace", "timeout", "max-requests", "max-requests-jitter", "version", "nothing"}
+	flags := []string{"addr", "workers", "grace", "timeout", "max-requests", "max-requests-jitter", "version", "health", "nothing"}
 	variables := []string{"BIND", "WEB_CONCURRENCY", "GRACEFUL_TIMEOUT", "TIMEOUT", "MAX_REQUESTS", "MAX_REQUESTS_JITTER", "SECRET_KEY"}
 	for i := range flags {
 		for _, v := range []string{"", "1", "30s", ":80", "-1", "99999999999999999999"} {

@@ -47,6 +47,12 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	case c.version:
 		fmt.Fprintln(stdout, version())
 		return exitOK
+	case c.health:
+		if err := askHealth(c.addr); err != nil {
+			fmt.Fprintf(stderr, "server: %v\n", err)
+			return exitError
+		}
+		return exitOK
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	var boot *prefork.BootError

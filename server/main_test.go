@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,6 +172,7 @@ func TestCycle(t *testing.T) {
 				require.Regexp(t, `^Server: 127\.0\.0\.1\. Time: \d\d:\d\d:\d\d\. Computation took \S+ s\n$`, body)
 				code, _ = p.get("/healthz")
 				require.Equal(t, 200, code)
+				require.NoError(t, askHealth(strings.TrimPrefix(p.url, "http://")))
 				require.EqualValues(t, 1, p.metric("http_requests_total"))
 				code, _ = p.get("/admin/status")
 				require.Equal(t, 401, code)
@@ -187,6 +189,25 @@ func TestCycle(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestHealth asks servers that do not serve; TestCycle has one that does.
+func TestHealth(t *testing.T) {
+	ill := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			http.Error(w, "ill", http.StatusServiceUnavailable)
+		}
+	}))
+	defer ill.Close()
+	_, port, err := net.SplitHostPort(ill.Listener.Addr().String())
+	require.NoError(t, err)
+	// Nobody's own address: that of any, and none.
+	for _, addr := range []string{"127.0.0.1:" + port, "0.0.0.0:" + port, ":" + port} {
+		require.ErrorContains(t, askHealth(addr), `503 Service Unavailable: "ill"`)
+	}
+	ill.Close()
+	require.ErrorIs(t, askHealth(ill.Listener.Addr().String()), syscall.ECONNREFUSED)
+	require.ErrorContains(t, askHealth(":0"), "set -addr or BIND")
 }
 
 // TestSecretIsNowhere looks where others could see it.
