@@ -103,18 +103,6 @@ func TestStolenTime(t *testing.T) {
 		require.Error(t, err, stat)
 	}
 
-	got, err = parseThrottled([]byte("usage_usec 5\nnr_throttled 2\nthrottled_usec 1500\n"))
-	require.NoError(t, err)
-	require.Equal(t, 1500*time.Microsecond, got)
-	got, err = parseThrottled([]byte("usage_usec 5\n"))
-	require.NoError(t, err)
-	require.Zero(t, got, "no limit")
-	_, err = parseThrottled([]byte("throttled_usec x\n"))
-	require.Error(t, err)
-
-	require.Equal(t, "/a/b", unifiedGroup([]byte("1:cpu:/x\n0::/a/b\n")))
-	require.Equal(t, "/", unifiedGroup([]byte("1:cpu:/x\n")))
-
 	_, err = stolenTime()
 	require.NoError(t, err)
 }

@@ -32,7 +32,7 @@ const (
 
 // limits are what the injector cannot go beyond.
 type limits struct {
-	cpus    int     // that it may use
+	cpus    float64 // that it may use
 	ceiling float64 // requests per second against a server that does nothing; 0: not known
 }
 
@@ -45,14 +45,13 @@ func doubts(l Level, limits limits) report.Doubts {
 	if busy, ok := breaksLittle(l); ok {
 		doubt(DoubtLittle, "throughput times latency gives %.2f busy VUs, which breaks Little's law", busy)
 	}
-	cpus := float64(limits.cpus)
 	switch {
 	case l.Strain.Busy > injectorBusy:
 		doubt(DoubtCPU, "the busiest thread of the injector was busy for %.0f %% of the window: it may have measured itself",
 			100*l.Strain.Busy)
-	case l.ClientCPU != nil && l.ClientCPU.Cores()/cpus > injectorShare:
-		doubt(DoubtCPU, "the injector used %.0f %% of the %d CPUs that it may use: it may have measured itself",
-			100*l.ClientCPU.Cores()/cpus, limits.cpus)
+	case l.ClientCPU != nil && l.ClientCPU.Cores()/limits.cpus > injectorShare:
+		doubt(DoubtCPU, "the injector used %.0f %% of the %.3g CPUs that it may use: it may have measured itself",
+			100*l.ClientCPU.Cores()/limits.cpus, limits.cpus)
 	}
 	if p50 := l.Quantile(0.5); l.Requests > 0 && l.Strain.Delay.Seconds() > injectorDelay*p50.Seconds() {
 		doubt(DoubtDelay, "the injector waited for a processor for %v on average, at a median latency of %v: latencies contain it",
@@ -62,9 +61,9 @@ func doubts(l Level, limits limits) report.Doubts {
 		doubt(DoubtCeiling, "a server that does nothing gave this injector %.0f requests/s, hardly more than this one's %.0f",
 			limits.ceiling, x)
 	}
-	if l.Stolen != nil && l.Stolen.Cores()/cpus > stolenShare {
+	if l.Stolen != nil && l.Stolen.Cores()/limits.cpus > stolenShare {
 		doubt(DoubtStolen, "%.0f %% of the machine's processor time were stolen by the hypervisor or withheld by a CPU limit",
-			100*l.Stolen.Cores()/cpus)
+			100*l.Stolen.Cores()/limits.cpus)
 	}
 	return all
 }

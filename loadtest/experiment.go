@@ -22,7 +22,6 @@ package loadtest
 import (
 	"context"
 	"net/url"
-	"runtime"
 	"time"
 
 	"rampart/loadtest/inject"
@@ -155,7 +154,7 @@ func (e Experiment) Level(ctx context.Context, vus int) (Level, error) {
 		skew := m.Started.Sub(e.Start)
 		level.StartSkew = &skew
 	}
-	known := limits{cpus: runtime.GOMAXPROCS(0)}
+	known := limits{cpus: usableCPUs()}
 	if m.Strain.Busy > busyEnough {
 		known.ceiling = e.ceiling()
 	}

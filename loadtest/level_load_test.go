@@ -22,7 +22,7 @@ func BenchmarkLevel(b *testing.B) {
 		lab.levels.Version = version()
 		lab.levels.Machine = thisMachine()
 		lab.levels.Started = time.Now()
-		levelFiles = newKeeper(b)
+		levelFiles = newKeeper()
 	}
 	for _, vus := range lab.settings.VUs {
 		b.Run(fmt.Sprintf("vus=%d", vus), func(b *testing.B) {
@@ -38,7 +38,7 @@ func benchmarkLevel(b *testing.B, e Experiment, vus int) {
 	if level.Window > 0 {
 		lab.levels.Levels = append(lab.levels.Levels, level)
 		lab.levels.Elapsed = time.Since(lab.levels.Started)
-		levelFiles.keep(b, lab.levels)
+		levelFiles.keep(lab.levels)
 	}
 	switch {
 	case err != nil:

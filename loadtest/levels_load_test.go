@@ -45,11 +45,7 @@ func runLevels(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	folder, err := NewFiles(lab.settings.Results, time.Now())
-	if err != nil {
-		return err
-	}
-	files := keeper{folder}
+	files := newKeeper()
 	result := Result{Kind: report.KindLevels, Version: version(), Started: time.Now(), Machine: thisMachine()}
 	for _, n := range vus {
 		level, levelErr := e.Level(ctx, n)
@@ -60,7 +56,7 @@ func runLevels(t *testing.T) error {
 			result.Levels = append(result.Levels, level)
 			result.Elapsed = time.Since(result.Started)
 			say(os.Stdout, report.Line(level))
-			files.keep(t, result)
+			files.keep(result)
 		}
 		if err != nil {
 			break
@@ -71,7 +67,7 @@ func runLevels(t *testing.T) error {
 		return err
 	}
 	if len(result.Levels) > 0 {
-		say(os.Stderr, fmt.Sprintf("%sresults: %s", report.Summary(result), files.Dir()))
+		say(os.Stderr, fmt.Sprintf("%sresults: %s", report.Summary(result), files.where()))
 		result.Settings, result.Target = lab.settings.List(), lab.target
 		conclude(result)
 	}

@@ -25,12 +25,16 @@ var lab struct {
 	result   *Result // of TestRamp or TestLevel, whichever came last
 	levels   Result  // of BenchmarkLevel
 	misused  bool    // a setting is wrong for an experiment
+	files    error   // why results could not be written
 }
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-// run runs the experiments and returns the exit code: 2 for bad settings, 130 after Ctrl-C as a shell has it, else that
-// of package testing.
+// interrupted is the exit code after Ctrl-C, as a shell has it.
+const interrupted = 130
+
+// run runs the experiments and returns the exit code: 2 for bad settings, 130 after Ctrl-C, 1 where results could not be
+// written, else that of package testing.
 func run(m *testing.M) int {
 	flag.Parse()
 	settings, err := SettingsFromEnv(os.Getenv)
@@ -40,7 +44,12 @@ func run(m *testing.M) int {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	context.AfterFunc(ctx, cancel) // a second Ctrl-C ends the process at once
+	context.AfterFunc(ctx, func() { // a second Ctrl-C ends the process at once, also process 1, which the kernel protects
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, syscall.SIGINT, syscall.SIGTERM)
+		<-again
+		os.Exit(interrupted)
+	})
 	lab.ctx, lab.settings = ctx, settings
 	lab.terminal = OpenTerminal()
 	defer lab.terminal.Close()
@@ -63,9 +72,11 @@ func run(m *testing.M) int {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return 130
+		return interrupted
 	case lab.misused:
 		return 2
+	case lab.files != nil:
+		return max(code, 1)
 	}
 	return code
 }
@@ -196,29 +207,44 @@ func (b *bundled) stop() error {
 	return b.server.Stop()
 }
 
-// keeper writes the files of a result that grows.
+// keeper writes the files of a result that grows. Where they cannot be written it says so once, at once, and the experiment
+// goes on: its output still has it all.
 type keeper struct {
-	*Files
+	files *Files // nil: there is no folder
 }
 
-// newKeeper makes the folder, before there is any load: one that cannot be made should not cost a measurement.
-func newKeeper(tb testing.TB) keeper {
-	tb.Helper()
+// newKeeper makes the folder, before there is any load, so that who sees that it cannot be made can stop in time.
+func newKeeper() keeper {
 	files, err := NewFiles(lab.settings.Results, time.Now())
-	if err != nil {
-		tb.Fatal(err)
-	}
+	unwritten(err)
 	return keeper{files}
 }
 
 // keep writes the files anew.
-func (k keeper) keep(tb testing.TB, r Result) {
-	tb.Helper()
+func (k keeper) keep(r Result) {
+	if k.files == nil {
+		return
+	}
 	r.Settings = lab.settings.List()
 	r.Target = lab.target
-	if err := k.Write(r); err != nil {
-		tb.Error(err) // the experiment goes on: its output still has it all
+	unwritten(k.files.Write(r))
+}
+
+// where says where the files are.
+func (k keeper) where() string {
+	if k.files == nil {
+		return "none: " + lab.files.Error()
 	}
+	return k.files.Dir()
+}
+
+// unwritten keeps the first error of the files for the end. It fails no test: a benchmark that fails has no line.
+func unwritten(err error) {
+	if err == nil || lab.files != nil {
+		return
+	}
+	lab.files = err
+	fmt.Fprintf(os.Stderr, "results go to this output only: %v\n", err)
 }
 
 // finishing is the time that a test leaves between its own deadline and that of -timeout, to stop the server and to

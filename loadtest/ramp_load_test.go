@@ -29,17 +29,17 @@ func TestRamp(t *testing.T) {
 		defer cancel()
 	}
 	ramp.Experiment = experiment(t)
-	files := newKeeper(t)
+	files := newKeeper()
 	ramp.OnLevel = func(r Result) {
 		say(os.Stdout, report.Line(r.Levels[len(r.Levels)-1]))
-		files.keep(t, r)
+		files.keep(r)
 	}
 	result, err := ramp.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files.keep(t, result)
-	say(os.Stderr, fmt.Sprintf("%sresults: %s", report.Summary(result), files.Dir()))
+	files.keep(result)
+	say(os.Stderr, fmt.Sprintf("%sresults: %s", report.Summary(result), files.where()))
 	conclude(result)
 	switch {
 	case result.Stop.Reason == capacity.Canceled:
@@ -53,14 +53,14 @@ func TestRamp(t *testing.T) {
 func BenchmarkRamp(b *testing.B) {
 	startsAtOnce(b)
 	ramp := Ramp{Experiment: experiment(b), MaxVUs: lab.settings.MaxVUs}
-	files := newKeeper(b)
-	ramp.OnLevel = func(r Result) { files.keep(b, r) }
+	files := newKeeper()
+	ramp.OnLevel = func(r Result) { files.keep(r) }
 	for b.Loop() {
 		result, err := ramp.Run(lab.ctx)
 		if err != nil {
 			b.Fatal(err)
 		}
-		files.keep(b, result)
+		files.keep(result)
 		if _, ok := result.Capacity(); !ok || result.Stop.Reason == capacity.Canceled {
 			b.Fatalf("no capacity: %s (%s)", result.Stop.Reason, result.Stop.Detail)
 		}

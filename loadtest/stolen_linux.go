@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -21,16 +20,7 @@ func stolenTime() (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("stolen time: /proc/stat: %w", err)
 	}
-	// Without a control group, or with one of version 1, nothing is known to be withheld.
-	group, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return stolen, nil
-	}
-	limits, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", unifiedGroup(group), "cpu.stat"))
-	if err != nil {
-		return stolen, nil
-	}
-	withheld, err := parseThrottled(limits)
+	withheld, err := withheldTime(controlGroups())
 	if err != nil {
 		return 0, fmt.Errorf("withheld time: cpu.stat: %w", err)
 	}
@@ -47,26 +37,4 @@ func parseSteal(stat []byte) (time.Duration, error) {
 	}
 	ticks, err := strconv.ParseInt(fields[steal], 10, 64)
 	return time.Duration(ticks) * tick, err
-}
-
-// unifiedGroup is the path of the control group, version 2, in /proc/self/cgroup (cgroups(7)); the root where there is none.
-func unifiedGroup(groups []byte) string {
-	for line := range strings.Lines(string(groups)) {
-		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
-			return path
-		}
-	}
-	return "/"
-}
-
-// parseThrottled reads how long the group was kept from running by its limit, from cpu.stat (Documentation/admin-guide/
-// cgroup-v2.rst). A group without a limit has no such line.
-func parseThrottled(stat []byte) (time.Duration, error) {
-	for line := range strings.Lines(string(stat)) {
-		if us, ok := strings.CutPrefix(line, "throttled_usec "); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(us), 10, 64)
-			return time.Duration(n) * time.Microsecond, err
-		}
-	}
-	return 0, nil
 }
