@@ -8,7 +8,7 @@ GO     ?= go
 COUNT  ?= 6
 MANY   ?= 10000
 
-.PHONY: help build test race load bench scaling truth calm original engines peers many clients gate gate-proof pkb pkb-binaries lint fuzz
+.PHONY: help build test race load bench scaling truth calm original engines peers many clients gate gate-proof docker pkb pkb-binaries lint fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,10 @@ gate: ## the bundled server at the commit BASE against the working tree's: one v
 
 gate-proof: ## how often the gate is wrong: duels of equals, and with injected losses (PROOF='-n 60'; more than an hour)
 	@$(GO) run ./scripts/gateproof $(PROOF)
+
+# Not linked with C, because the test goes into a container itself.
+docker: ## build the images of server and client, and test them, where a container engine answers
+	@IMAGES=1 CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 20m ./scripts/images
 
 pkb-binaries: ## static server and client for Linux on amd64 and arm64, for PerfKitBenchmarker, in bin/pkb
 	@for arch in amd64 arm64; do \
