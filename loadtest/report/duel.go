@@ -62,18 +62,17 @@ type DuelRow struct {
 var duelUnits = []struct {
 	unit   string
 	better verdict.Better
-	margin float64 // by what fraction it may become worse where the user does not say
 	value  func(Side) float64
 }{
-	{"req/s", verdict.Higher, 0.03, func(s Side) float64 { return s.Kept.Throughput(s.VUs) }},
-	{"server-cpu-ns/op", verdict.Lower, 0.03, func(s Side) float64 {
+	{"req/s", verdict.Higher, func(s Side) float64 { return s.Kept.Throughput(s.VUs) }},
+	{"server-cpu-ns/op", verdict.Lower, func(s Side) float64 {
 		if s.ServerCPU == nil || s.ServerCPU.Used == 0 {
 			return math.NaN()
 		}
 		return float64(s.ServerCPU.Used) / float64(s.Requests)
 	}},
-	{"p50-ns", verdict.Lower, 0.05, func(s Side) float64 { return float64(s.Quantile(0.50)) }},
-	{"p99-ns", verdict.Lower, 0.10, func(s Side) float64 { return float64(s.Quantile(0.99)) }},
+	{"p50-ns", verdict.Lower, func(s Side) float64 { return float64(s.Quantile(0.50)) }},
+	{"p99-ns", verdict.Lower, func(s Side) float64 { return float64(s.Quantile(0.99)) }},
 }
 
 // whole reports whether both sides of a block served every request.
@@ -144,7 +143,7 @@ func (d *Duel) Judge(rule verdict.Rule, units []string, margins map[string]float
 		}
 		fraction, ok := margins[u.unit]
 		if !ok {
-			fraction = u.margin
+			fraction, _ = verdict.UsualMargin(u.unit)
 		}
 		c, err := rule.Pairs(sides[0], sides[1], u.better)
 		if err != nil {

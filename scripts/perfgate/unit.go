@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"rampart/loadtest/verdict"
@@ -27,29 +25,6 @@ func betterByName(unit string) verdict.Better {
 // guessed reports whether the direction by name is one that somebody should know about: errors/s are no throughput.
 func guessed(unit string) bool {
 	return strings.HasSuffix(unit, "/s") && unit != "req/s" && unit != "ops/s" && unit != "B/s"
-}
-
-// percentile is how golang.org/x/benchmarks and rampart name percentiles of latency. p999 is the 99.9th.
-var percentile = regexp.MustCompile(`^p(\d+(?:\.\d+)?)(?:-[a-z]+)*-sec$`)
-
-// defaultMargin returns by how much a unit may become worse where the user does not say it. Percentiles are the noisier the
-// further out, so that a closer margin would only be inconclusive: of 10000 independent latencies that spread
-// exponentially, the standard deviation of the 50th is 1.4 %, of the 99th 2.2 %, of the 99.9th 4.6 %.
-func defaultMargin(unit string) (fraction float64, ok bool) {
-	if m := percentile.FindStringSubmatch(unit); m != nil {
-		switch p, _ := strconv.ParseFloat(m[1], 64); {
-		case p <= 75:
-			return 0.05, true
-		case p <= 99:
-			return 0.1, true
-		}
-		return 0.2, true
-	}
-	switch {
-	case strings.HasSuffix(unit, "/s"), unit == "sec/op", strings.HasSuffix(unit, "-sec/op"), unit == "B/op", unit == "allocs/op":
-		return 0.03, true
-	}
-	return 0, false
 }
 
 // mayBeZero reports whether 0 is a measurement. A time or a rate of 0 is a broken one, and would be an endless
@@ -139,7 +114,7 @@ func (c chooser) margin(unit string) (float64, bool) {
 	if m, ok := c.margins[unit]; ok {
 		return m, true
 	}
-	return defaultMargin(unit)
+	return verdict.UsualMargin(unit)
 }
 
 // why returns the reason why a unit of a benchmark is not gated; empty: it is.
@@ -161,7 +136,7 @@ func (c chooser) why(unit string, units []string, lines []line) string {
 	if unit == "client-cpu-sec/op" {
 		return "the load generator's own, not the server's"
 	}
-	if _, ok := defaultMargin(unit); !ok {
+	if _, ok := verdict.UsualMargin(unit); !ok {
 		return fmt.Sprintf("no default margin: -margin %s=5%% would gate it", c.shown[unit])
 	}
 	if other, ok := sameAs(unit, units, lines); ok {

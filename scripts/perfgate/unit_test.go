@@ -47,7 +47,7 @@ func TestUnits(t *testing.T) {
 	} {
 		t.Run(tt.unit, func(t *testing.T) {
 			require.Equal(t, tt.better, betterByName(tidy(tt.unit)))
-			margin, ok := defaultMargin(tidy(tt.unit))
+			margin, ok := verdict.UsualMargin(tidy(tt.unit))
 			require.Equal(t, tt.margin, margin)
 			require.Equal(t, tt.margin > 0, ok)
 		})
