@@ -83,7 +83,8 @@ func TestDuelOfEquals(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, result.Blocks, 6)
 	require.Len(t, lines, 6)
-	require.NotEqual(t, verdict.Regressed, result.Verdict)
+	// Not the verdict, which may be wrong once in twenty times, and only short blocks on a busy machine stand behind it.
+	require.InDelta(t, 0, result.Rows[0].Estimate, 0.5)
 	require.EqualValues(t, 7, result.Seed)
 	require.GreaterOrEqual(t, result.Slice, shortestSlice)
 	first := 0
@@ -208,8 +209,8 @@ func TestDuelIsCanceled(t *testing.T) {
 func TestStartCommandEndsItsGroup(t *testing.T) {
 	server, err := startCommand(affinity{}, "sleep 1000 & echo $!; wait")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return server.output.String() != "" }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return server.output.String() != "" }, 30*time.Second, time.Millisecond)
 	pid := strings.TrimSpace(server.output.String())
 	require.NoError(t, server.end())
-	require.Eventually(t, func() bool { return exec.Command("kill", "-0", pid).Run() != nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return exec.Command("kill", "-0", pid).Run() != nil }, 30*time.Second, time.Millisecond)
 }

@@ -25,7 +25,11 @@ func BuildServer(ctx context.Context, dir string) (string, error) {
 	}
 	path := filepath.Join(dir, "server")
 	build := exec.CommandContext(ctx, goCommand, "build", "-o", path, "rampart/server")
-	if out, err := build.CombinedOutput(); err != nil {
+	out, err := build.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("building the bundled server: %w", context.Cause(ctx))
+	case err != nil:
 		return "", fmt.Errorf("go build rampart/server: %w; %s\n%s", err, otherwise, out)
 	}
 	return path, nil

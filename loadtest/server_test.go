@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +27,27 @@ import (
 
 	"rampart/loadtest/inject"
 )
+
+// TestBuildServerCanceled: Ctrl-C while the server is built once said "go build: signal: killed".
+func TestBuildServerCanceled(t *testing.T) {
+	dir := t.TempDir()
+	begun := filepath.Join(dir, "begun")
+	script := "#!/bin/sh\n: > " + begun + "\nexec sleep 60\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o777))
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		for t.Context().Err() == nil {
+			if _, err := os.Stat(begun); err == nil {
+				cancel(errors.New("interrupted"))
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	_, err := BuildServer(ctx, dir)
+	require.EqualError(t, err, "building the bundled server: interrupted")
+}
 
 // TestRealServer ramps the bundled server, which must have counted exactly what the ramp completed.
 func TestRealServer(t *testing.T) {
@@ -175,5 +198,5 @@ func TestServerEndsWithItsParent(t *testing.T) {
 	require.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal())
 	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 30*time.Second, time.Millisecond)
 }

@@ -46,7 +46,7 @@ func TestNoK6IsLeftBehind(t *testing.T) {
 	select {
 	case status := <-ended:
 		require.True(t, status.Signaled(), "%v", status)
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		syscall.Kill(pid, syscall.SIGKILL)
 		t.Fatal("k6 has outlived the process that started it")
 	}
