@@ -46,6 +46,18 @@ func TestDuelGolden(t *testing.T) {
 		require.NoError(t, DuelBench(&b, d, side))
 		golden(t, "duel."+name+".txt", b.Bytes())
 	}
+	d.Judge(verdict.Rule{Alpha: 0.05}, nil, nil)
+	var b bytes.Buffer
+	require.NoError(t, DuelJSON(&b, d))
+	golden(t, "duel.json", b.Bytes())
+
+	// With bounds, which take five blocks.
+	d = duel(6, 1.05)
+	d.Judge(verdict.Rule{Alpha: 0.05}, []string{"req/s"}, nil)
+	row := newDuelRow(d.Rows[0])
+	require.InDelta(t, -0.0476, row.Change, 0.001)
+	require.Less(t, *row.Lowest, *row.Highest)
+	require.InDelta(t, -0.03, row.Allowed, 1e-9)
 }
 
 func TestDuelJudge(t *testing.T) {

@@ -129,11 +129,8 @@ func newDocumentLevel(l Level) (documentLevel, error) {
 		Throughput: x,
 		Failed:     l.Failures.Total(),
 		Failures:   l.Failures.ByName(),
-		Latency: documentLatency{
-			Mean: l.Mean(), P50: l.Quantile(0.5), P95: l.Quantile(0.95), P99: l.Quantile(0.99), Max: l.Quantile(1),
-		},
-		ServerCPU: perRequest(l.ServerCPU, x),
-		ClientCPU: perRequest(l.ClientCPU, x),
+		ServerCPU:  perRequest(l.ServerCPU, x),
+		ClientCPU:  perRequest(l.ClientCPU, x),
 		Injector: documentInjector{
 			Busy: l.Strain.Busy, Delay: l.Strain.Delay, CPU: cores(l.ClientCPU), Stolen: cores(l.Stolen),
 		},
@@ -149,11 +146,18 @@ func newDocumentLevel(l Level) (documentLevel, error) {
 		}
 		d.Clients = append(d.Clients, client)
 	}
-	if l.Latency == nil {
+	var err error
+	d.Latency, err = newDocumentLatency(l.Measurement)
+	return d, err
+}
+
+func newDocumentLatency(m inject.Measurement) (documentLatency, error) {
+	d := documentLatency{Mean: m.Mean(), P50: m.Quantile(0.5), P95: m.Quantile(0.95), P99: m.Quantile(0.99), Max: m.Quantile(1)}
+	if m.Latency == nil {
 		return d, nil
 	}
-	histogram, err := l.Latency.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	d.Latency.Histogram = string(histogram)
+	histogram, err := m.Latency.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	d.Histogram = string(histogram)
 	return d, err
 }
 

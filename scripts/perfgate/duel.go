@@ -39,7 +39,7 @@ Flags, beside -margin, -unit, -alpha, -md and -json (perfgate -h):
 	-blocks N,...         after how many blocks to look (default 8,12,16,24)
 	-request-timeout D    a request that takes longer has failed (default 60s)
 	-seed N               of all that is drawn (default: drawn, and printed)
-	-results FOLDER       where baseline.txt and candidate.txt go, in a folder of their own (default results)
+	-results FOLDER       where baseline.txt, candidate.txt and duel.json go, in a folder of their own (default results)
 
 Ctrl-C ends it with exit code 2; the files hold the blocks that were finished.
 
