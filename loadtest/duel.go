@@ -16,8 +16,9 @@ import (
 
 // What a Duel does where it is not told otherwise.
 const (
-	DefaultDuelSide = 500 * time.Millisecond
-	duelWarmup      = 200 * time.Millisecond // fresh processes, page faults, connections
+	DefaultDuelSide    = 500 * time.Millisecond
+	DefaultDuelTimeout = 10 * time.Second // each block in which a request hangs waits for it once
+	duelWarmup         = 200 * time.Millisecond // fresh processes, page faults, connections
 )
 
 // DefaultLooks are after how many blocks a duel is judged.
@@ -36,7 +37,7 @@ type Duel struct {
 
 	Request inject.HTTPConfig  // what both are asked; the host of its URL is that of the contender
 	VUs     int                // 0: two for each processor that the servers have
-	Timeout time.Duration      // a request that takes longer is a failure; 0: DefaultTimeout
+	Timeout time.Duration      // a request that takes longer is a failure; 0: DefaultDuelTimeout
 	Side    time.Duration      // how long each side is loaded in a block; 0: DefaultDuelSide. Slow servers get longer
 	Slice   time.Duration      // length of a slice; 0: found in the first block
 	Alpha   float64            // of each of the two wrong verdicts; 0: 0.05
@@ -62,7 +63,7 @@ func (d Duel) withDefaults() Duel {
 		d.VUs = 2 * d.on.serverCPUs()
 	}
 	if d.Timeout == 0 {
-		d.Timeout = DefaultTimeout
+		d.Timeout = DefaultDuelTimeout
 	}
 	if d.Side == 0 {
 		d.Side = DefaultDuelSide
@@ -156,8 +157,9 @@ func usualUnits(first report.Block) []string {
 // block runs one block.
 func (d Duel) block(ctx context.Context, result *DuelResult) (b report.Block, err error) {
 	b.Number = len(result.Blocks) + 1
-	// Each block draws from the beginning: how often the last one drew depends on how fast the servers were.
+	// Each block draws from the beginning, and its warm-up draws apart: how often they draw depends on how fast the servers are.
 	random := rand.New(rand.NewPCG(d.Seed, uint64(b.Number)))
+	warming := rand.New(rand.NewPCG(d.Seed, ^uint64(b.Number)))
 	b.CandidateFirst = random.IntN(2) == 1
 	if d.Progress != nil {
 		d.Progress.Begin(d.VUs, 2*(d.Side+d.warmup))
@@ -191,7 +193,7 @@ func (d Duel) block(ctx context.Context, result *DuelResult) (b report.Block, er
 	if slice == 0 {
 		slice = shortestSlice
 	}
-	if _, err := takeTurns(sessions, random, slice, pairsFor(d.warmup, slice)); err != nil {
+	if err := d.warmUp(sessions, warming, slice); err != nil {
 		return b, err
 	}
 	var slower time.Duration
@@ -208,7 +210,7 @@ func (d Duel) block(ctx context.Context, result *DuelResult) (b report.Block, er
 		meters[side].meter = c.cpu
 		meters[side].edge()
 	}
-	pairs, err := takeTurns(sessions, random, slice, pairsFor(d.Side, slice))
+	pairs, err := d.takeTurns(sessions, random, slice, pairsFor(d.Side, slice))
 	if err != nil {
 		return b, err
 	}
@@ -234,19 +236,37 @@ func (d Duel) block(ctx context.Context, result *DuelResult) (b report.Block, er
 	return b, nil
 }
 
+// fewestToWarm is how many pairs of slices a warm-up has at least. The first one also has to tell the median latency.
+const fewestToWarm = 3
+
+// warmUp takes turns until that has taken the time of the warm-up for each side, however long a slice really is.
+func (d Duel) warmUp(sessions [2]*inject.Session, random *rand.Rand, slice time.Duration) error {
+	begun := time.Now()
+	for n := 0; n < fewestToWarm || time.Since(begun) < 2*d.warmup; n++ {
+		if _, err := d.takeTurns(sessions, random, slice, 1); err != nil {
+			return err
+		}
+		if time.Since(begun) >= d.Timeout {
+			break
+		}
+	}
+	return nil
+}
+
 // takeTurns puts load on one side and the other, in pairs whose order is drawn. It ends early with a slice in which everything
-// failed: where requests hang until their timeout, a block would take hours. A slice without any request is one that the
-// injector came too late for, on a machine that had something else to do.
-func takeTurns(sessions [2]*inject.Session, random *rand.Rand, slice time.Duration, n int) ([]pair, error) {
+// failed, or a request hung until its timeout: of such slices a block would take hours, and one with failures has no other use than
+// to count them.
+func (d Duel) takeTurns(sessions [2]*inject.Session, random *rand.Rand, slice time.Duration, n int) ([]pair, error) {
 	pairs := make([]pair, n)
 	for i := range pairs {
 		first := random.IntN(2)
 		for _, side := range []int{first, 1 - first} {
+			begun := time.Now()
 			var err error
 			if pairs[i][side], err = sessions[side].Slice(slice); err != nil {
 				return nil, err
 			}
-			if s := pairs[i][side]; s.Requests == 0 && s.Failures > 0 {
+			if s := pairs[i][side]; s.Failures > 0 && (s.Requests == 0 || time.Since(begun) >= d.Timeout) {
 				return pairs[:i+1], nil
 			}
 		}

@@ -40,7 +40,7 @@ func serveAsContender(flaw string) {
 		case flaw == "fails" && n%50 == 0:
 			fmt.Fprintln(os.Stderr, "I am tired")
 			http.Error(w, "tired", http.StatusServiceUnavailable)
-		case flaw == "hangs" && n > 50:
+		case flaw == "hangs" && n > 50, flaw == "stalls" && n == 500:
 			<-r.Context().Done()
 		case flaw == "dies" && n == 50:
 			fmt.Fprintln(os.Stderr, "out of memory")
@@ -187,6 +187,21 @@ func TestDuelWithAServerThatHangs(t *testing.T) {
 	require.ErrorContains(t, err, "the candidate answered none of")
 	require.ErrorContains(t, err, "timeout:")
 	require.Less(t, time.Since(begun), 10*time.Second)
+	requireNoContender(t)
+}
+
+// TestDuelWithAServerThatStalls holds that a block ends with the first slice in which a request hung.
+func TestDuelWithAServerThatStalls(t *testing.T) {
+	d := shortDuel(t, contender("none"), contender("stalls"))
+	d.Looks, d.Side, d.Slice, d.Timeout = []int{5}, 200*time.Millisecond, time.Millisecond, 300*time.Millisecond
+	result, err := d.Run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, verdict.Regressed, result.Verdict, result.Failures)
+	for _, b := range result.Blocks {
+		base, candidate := b.Sides[0], b.Sides[1]
+		require.Zero(t, base.Failures.Total())
+		require.EqualValues(t, 1, candidate.Failures[inject.Timeout])
+	}
 	requireNoContender(t)
 }
 

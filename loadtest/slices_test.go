@@ -66,13 +66,15 @@ func TestTurnsAreDrawn(t *testing.T) {
 			sessions[side] = s
 		}
 		const n = 200
-		pairs, err := takeTurns(sessions, rand.New(rand.NewPCG(1, 2)), time.Millisecond, n)
+		pairs, err := Duel{Timeout: time.Second}.takeTurns(sessions, rand.New(rand.NewPCG(1, 2)), time.Millisecond, n)
 		require.NoError(t, err)
 		require.Len(t, pairs, n)
-		require.Len(t, order, 2*n, "one request a slice")
+		require.Len(t, order, 4*n, "two requests a slice")
 		candidateFirst := 0
-		for i := 0; i < len(order); i += 2 {
-			require.NotEqual(t, order[i], order[i+1], "both sides of a pair")
+		for i := 0; i < len(order); i += 4 {
+			require.Equal(t, order[i], order[i+1])
+			require.NotEqual(t, order[i], order[i+2], "both sides of a pair")
+			require.Equal(t, order[i+2], order[i+3])
 			candidateFirst += order[i]
 		}
 		require.InDelta(t, n/2, candidateFirst, 30)

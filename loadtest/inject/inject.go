@@ -189,7 +189,11 @@ func newDrivers(ctx context.Context, r *run, target Target) ([]driver, error) {
 type run struct {
 	load        Load
 	open, close time.Duration // edges of the window on the clock of the run
-	until       time.Duration // no request begins any more
+	until       time.Duration // no request begins any more; of a slice: its VUs begin to be through
+	begun       time.Duration // of a slice: when it began
+	sliced      bool          // load comes in slices: phases of them decide what counts, and not the window
+	unfinished  atomic.Int64  // VUs that are not through with the slice
+	rest        atomic.Int64  // when those who are through with the slice stop waiting for the others
 	gun         chan struct{}
 	epoch       time.Time     // when the gun fired; set before gun is closed
 	window      time.Duration // real length of the window; watchEdges sets it
@@ -224,12 +228,25 @@ func (r *run) edge() {
 	}
 }
 
-// over reports whether no request begins any more.
-func (r *run) over(now time.Duration) bool { return now >= r.until || r.stopped.Load() }
+// over reports whether a VU in its phase p begins no request any more.
+func (r *run) over(p phase, now time.Duration) bool {
+	switch {
+	case r.stopped.Load():
+		return true
+	case r.sliced:
+		return p == leadOut && (r.unfinished.Load() == 0 || int64(now) >= r.rest.Load())
+	}
+	return now >= r.until
+}
 
-// inWindow reports whether a request that ended at end counts. The interval is half open, so that adjoining windows
-// would count every request once.
-func (r *run) inWindow(end time.Duration) bool { return r.open <= end && end < r.close }
+// counts reports whether what a VU ended at end, in its phase p, counts. The window is half open, so that adjoining ones would
+// count every request once.
+func (r *run) counts(p phase, end time.Duration) bool {
+	if r.sliced {
+		return p == timed
+	}
+	return r.open <= end && end < r.close
+}
 
 // sleep waits for d and reports whether ctx let it.
 func sleep(ctx context.Context, d time.Duration) bool {

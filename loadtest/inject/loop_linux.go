@@ -104,6 +104,7 @@ const (
 type user struct {
 	fd     int32
 	step   step
+	phase  phase
 	early  bool  // something came before the request
 	served bool  // got an answer on this connection
 	hungUp bool  // the server has ended its side
@@ -187,7 +188,9 @@ func (l *loop) play(context.Context) {
 	l.started = true
 	l.busy = len(l.users)
 	for i := range l.users {
-		switch u := &l.users[i]; {
+		u := &l.users[i]
+		u.phase = leadIn
+		switch {
 		case u.step == stepReady && u.hungUp && u.served:
 			l.drop(u)
 			l.free(int32(i))
@@ -397,8 +400,9 @@ func (l *loop) answered(i int32) {
 	case !ok(u.answer.status()):
 		l.tally.fail(Status)
 	default:
-		l.tally.succeed(l.run.inWindow(l.now), latency)
+		l.tally.succeed(l.run.counts(u.phase, l.now), latency)
 	}
+	l.run.advance(&u.phase, l.now)
 	u.begun, u.served = l.now, true
 	if l.closing || u.hungUp || u.answer.closing() || u.sent < len(l.request) {
 		l.drop(u)
@@ -411,7 +415,7 @@ func (l *loop) answered(i int32) {
 // nextRequest makes the next request of a connected user, or ends the user.
 func (l *loop) nextRequest(i int32) {
 	u := &l.users[i]
-	if l.run.over(l.now) {
+	if l.run.over(u.phase, l.now) {
 		u.step = stepReady
 		l.busy--
 		return
@@ -494,6 +498,7 @@ func (l *loop) broken(i int32, class Class) {
 		l.tally.fail(class)
 	}
 	l.tick()
+	l.run.advance(&u.phase, l.now)
 	u.begun = l.now
 	l.drop(u)
 	l.free(i)
@@ -550,7 +555,7 @@ func (l *loop) reconnect() {
 	}
 	l.idle, l.idleAgain = l.idleAgain[:0], l.idle
 	for _, i := range l.idleAgain {
-		if u := &l.users[i]; l.run.over(l.now) {
+		if u := &l.users[i]; l.run.over(u.phase, l.now) {
 			l.busy-- // and it stays without a connection
 		} else {
 			u.begun, u.try = l.now, 0
@@ -565,7 +570,7 @@ func (l *loop) unpause() {
 	still := l.paused[:0]
 	for _, i := range l.paused {
 		u := &l.users[i]
-		if until := u.begun + u.pause; l.now < until && !l.run.over(l.now) {
+		if until := u.begun + u.pause; l.now < until && !l.run.over(u.phase, l.now) {
 			still = append(still, i)
 			l.wakeAt(until)
 		} else {
@@ -625,7 +630,7 @@ func (l *loop) dialed(i int32, err unix.Errno) {
 		return
 	}
 	l.tick()
-	l.tally.connect(l.run.inWindow(l.now), l.now-u.begun)
+	l.tally.connect(l.run.counts(u.phase, l.now), l.now-u.begun)
 	u.begun = l.now
 	l.nextRequest(i)
 }
@@ -643,7 +648,8 @@ func (l *loop) undialable(i int32, class Class) {
 		return
 	}
 	l.tick()
-	l.tally.connect(l.run.inWindow(l.now), l.now-u.begun)
+	l.tally.connect(l.run.counts(u.phase, l.now), l.now-u.begun)
+	l.run.advance(&u.phase, l.now)
 	u.begun, u.step = l.now, stepPause
 	u.pause = max(u.pause, firstPause)
 	l.paused = append(l.paused, i)

@@ -2,7 +2,6 @@ package inject
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -36,7 +35,7 @@ func Open(ctx context.Context, target Target, vus int, timeout time.Duration) (*
 	}
 	ctx, abort := context.WithCancelCause(ctx)
 	s := &Session{
-		run:         &run{load: load, close: math.MaxInt64, abort: abort, epoch: time.Now(), total: newTotal(timeout)},
+		run:         &run{load: load, sliced: true, abort: abort, epoch: time.Now(), total: newTotal(timeout)},
 		played:      make(chan struct{}),
 		interrupted: make(chan struct{}),
 		taken:       time.Now(),
@@ -72,57 +71,6 @@ func Open(ctx context.Context, target Target, vus int, timeout time.Duration) (*
 	connected.Wait()
 	s.meter = newStrainMeter(s.drivers)
 	return s, nil
-}
-
-// Slice is what one slice of load measured.
-type Slice struct {
-	Requests uint64 // that succeeded, each whole: the slice ended with its last request
-	Failures uint64
-	// Busy is the time that VUs spent in requests and in connecting for them, summed over all VUs.
-	Busy time.Duration
-}
-
-// Throughput is the requests per second of so many VUs, of slices that were added up: by Little's law the number of VUs
-// divided by the mean time of a request. It is 0 without requests.
-//
-// Requests divided by the length of the slice would be less, by what VUs that are through wait for the last one. That
-// part is larger for whoever has the longer tail, and for short slices; this has none (see README.md, Design notes).
-func (s Slice) Throughput(vus int) float64 {
-	if s.Busy <= 0 {
-		return 0
-	}
-	return float64(vus) * float64(s.Requests) / s.Busy.Seconds()
-}
-
-// Add adds up slices.
-func (s *Slice) Add(t Slice) {
-	s.Requests += t.Requests
-	s.Failures += t.Failures
-	s.Busy += t.Busy
-}
-
-// Slice puts load on the target: every VU makes requests until length is over, and finishes the last one. The error wraps
-// the cause of the end of the context that the session was opened with.
-func (s *Session) Slice(length time.Duration) (Slice, error) {
-	begun := s.run.now()
-	s.run.until = begun + length
-	for _, gun := range s.gun {
-		gun <- struct{}{}
-	}
-	for range s.gun {
-		<-s.played
-	}
-	if s.run.stopped.Load() {
-		return Slice{}, fmt.Errorf("slice of load cut short: %w", context.Cause(s.ctx))
-	}
-	s.active += s.run.now() - begun
-	now, last := s.counts(), s.last
-	s.last = now
-	return Slice{
-		Requests: now.requests - last.requests,
-		Failures: now.failures.Total() - last.failures.Total(),
-		Busy:     now.latencies - last.latencies + now.connects - last.connects,
-	}, nil
 }
 
 func (s *Session) counts() counts {

@@ -11,6 +11,7 @@ type single struct {
 	vu    VU
 	slots chan struct{} // shared by all VUs: bounds how many connect at the same time
 	tally tally
+	phase phase
 }
 
 func (s *single) connect(ctx context.Context) {
@@ -45,7 +46,8 @@ const (
 func (s *single) play(ctx context.Context) {
 	r, u, t := s.run, s.vu, &s.tally
 	pause := firstPause
-	for now := r.now(); !r.over(now); {
+	s.phase = leadIn
+	for now := r.now(); !r.over(s.phase, now); {
 		if !u.Connected() {
 			class := u.Connect(ctx)
 			if ctx.Err() != nil {
@@ -53,9 +55,10 @@ func (s *single) play(ctx context.Context) {
 			}
 			begun := now
 			now = r.now()
-			t.connect(r.inWindow(now), now-begun)
+			t.connect(r.counts(s.phase, now), now-begun)
 			if class != OK {
 				t.fail(class)
+				r.advance(&s.phase, now)
 				sleep(ctx, pause)
 				pause = min(2*pause, lastPause)
 				now = r.now()
@@ -70,12 +73,12 @@ func (s *single) play(ctx context.Context) {
 		if class == OK && latency > r.load.Timeout {
 			class = Timeout
 		}
-		if class != OK {
-			if ctx.Err() == nil {
-				t.fail(class)
-			}
-			continue
+		switch {
+		case class == OK:
+			t.succeed(r.counts(s.phase, end), latency)
+		case ctx.Err() == nil:
+			t.fail(class)
 		}
-		t.succeed(r.inWindow(end), latency)
+		r.advance(&s.phase, end)
 	}
 }

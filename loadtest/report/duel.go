@@ -44,7 +44,7 @@ type Block struct {
 
 // Side is what one side did in a block.
 type Side struct {
-	inject.Measurement              // of all slices
+	inject.Measurement              // of all slices; Requests and what is said of them are of their timed parts
 	Kept               inject.Slice // sum of the slices that were not disturbed
 	ServerCPU          *CPU         // over the whole block; nil: could not be known
 	Output             string       // the last that the server said in a block in which requests of it failed; empty: it is not ours
@@ -58,18 +58,20 @@ type DuelRow struct {
 	verdict.Judgement
 }
 
-// duelUnits are the units of a duel. A side that lacks one has NaN.
-var duelUnits = []struct {
+// duelUnit is a unit of a duel. A side that lacks it has NaN.
+type duelUnit struct {
 	unit   string
 	better verdict.Better
 	value  func(Side) float64
-}{
+}
+
+var duelUnits = []duelUnit{
 	{"req/s", verdict.Higher, func(s Side) float64 { return s.Kept.Throughput(s.VUs) }},
 	{"server-cpu-ns/op", verdict.Lower, func(s Side) float64 {
 		if s.ServerCPU == nil || s.ServerCPU.Used == 0 {
 			return math.NaN()
 		}
-		return float64(s.ServerCPU.Used) / float64(s.Requests)
+		return float64(s.ServerCPU.Used) / float64(s.Completed)
 	}},
 	{"p50-ns", verdict.Lower, func(s Side) float64 { return float64(s.Quantile(0.50)) }},
 	{"p99-ns", verdict.Lower, func(s Side) float64 { return float64(s.Quantile(0.99)) }},
@@ -109,6 +111,21 @@ func (d *Duel) doubted() bool {
 	return false
 }
 
+// whole are the blocks in which every request was served.
+func (d *Duel) whole() []Block {
+	return slices.DeleteFunc(slices.Clone(d.Blocks), func(b Block) bool { return !b.whole() })
+}
+
+// samples are what a unit is of each side, in each whole block.
+func (d *Duel) samples(value func(Side) float64) (sides [2][]float64) {
+	for _, b := range d.whole() {
+		for side := range sides {
+			sides[side] = append(sides[side], value(b.Sides[side]))
+		}
+	}
+	return sides
+}
+
 // DuelUnits are the units that a duel measures.
 func DuelUnits() []string {
 	var all []string
@@ -127,18 +144,8 @@ func (d *Duel) Judge(rule verdict.Rule, units []string, margins map[string]float
 		if units != nil && !slices.Contains(units, u.unit) {
 			continue
 		}
-		var sides [2][]float64
-		known := true
-		for _, b := range d.Blocks {
-			if b.whole() {
-				for side := range sides {
-					x := u.value(b.Sides[side])
-					known = known && !math.IsNaN(x)
-					sides[side] = append(sides[side], x)
-				}
-			}
-		}
-		if !known || len(sides[0]) == 0 {
+		sides := d.samples(u.value)
+		if len(sides[0]) == 0 || slices.ContainsFunc(slices.Concat(sides[0], sides[1]), math.IsNaN) {
 			continue
 		}
 		fraction, ok := margins[u.unit]
@@ -175,18 +182,11 @@ func (d *Duel) Judge(rule verdict.Rule, units []string, margins map[string]float
 
 // count is how many requests of the side succeeded and failed.
 func (s Side) count() verdict.Count {
-	return verdict.Count{Succeeded: s.Requests, Failed: s.Failures.Total()}
+	return verdict.Count{Succeeded: s.Completed, Failed: s.Failures.Total()}
 }
 
 // failed reports whether a request failed.
-func (d *Duel) failed() bool {
-	for _, b := range d.Blocks {
-		if !b.whole() {
-			return true
-		}
-	}
-	return false
-}
+func (d *Duel) failed() bool { return len(d.whole()) < len(d.Blocks) }
 
 // DuelBench writes one side of a duel in the Go benchmark format: a line for each block, in the order in which they ran,
 // with what was measured and not what it is relative to the other side. The comment before it says which line of the
@@ -205,7 +205,7 @@ func DuelBench(w io.Writer, d Duel, side int) error {
 	for _, block := range d.Blocks {
 		s := block.Sides[side]
 		n := s.Failures.Total()
-		fmt.Fprintf(&b, "# rampart duel seed=%d block=%d requests=%d failures=%d\n", d.Seed, block.Number, s.Requests, n)
+		fmt.Fprintf(&b, "# rampart duel seed=%d block=%d requests=%d failures=%d\n", d.Seed, block.Number, s.Completed, n)
 		if n > 0 || s.Requests == 0 {
 			fmt.Fprintf(&b, "# block %d: %d requests failed: %s\n--- FAIL: BenchmarkDuel/vus=%d\n", block.Number, n, failures(s.Failures), d.VUs)
 			continue

@@ -115,11 +115,11 @@ func bound(better verdict.Better, d float64) *float64 {
 
 func newDuelSide(s Side) (duelSide, error) {
 	d := duelSide{
-		Requests: s.Requests, Kept: s.Kept.Requests, Failed: s.Failures.Total(), Failures: s.Failures.ByName(),
+		Requests: s.Completed, Kept: s.Kept.Requests, Failed: s.Failures.Total(), Failures: s.Failures.ByName(),
 		Throughput: s.Kept.Throughput(s.VUs), Busy: s.Strain.Busy, Doubt: s.doubt(), Output: s.Output,
 	}
-	if s.ServerCPU != nil && s.Requests > 0 {
-		ns := float64(s.ServerCPU.Used) / float64(s.Requests)
+	if s.ServerCPU != nil && s.Completed > 0 {
+		ns := float64(s.ServerCPU.Used) / float64(s.Completed)
 		d.ServerCPU = &ns
 	}
 	var err error

@@ -37,9 +37,9 @@ Flags, beside -margin, -unit, -alpha, -md and -json (perfgate -h):
 	-side DURATION        how long each side is loaded in a block (default 500ms; slow servers get longer)
 	-slice DURATION       length of a slice (default: three median latencies, 1ms at least)
 	-blocks N,...         after how many blocks to look (default 8,12,16,24)
-	-request-timeout D    a request that takes longer has failed (default 60s)
+	-request-timeout D    a request that takes longer has failed (default 10s)
 	-seed N               of all that is drawn (default: drawn, and printed)
-	-results FOLDER       where baseline.txt, candidate.txt and duel.json go, in a folder of their own (default results)
+	-results FOLDER       where baseline.txt, candidate.txt, duel.json and duel.html go, in a folder of their own (default results)
 
 Ctrl-C ends it with exit code 2; the files hold the blocks that were finished.
 
@@ -106,7 +106,7 @@ func parseDuel(args []string) (o options, d loadtest.Duel, results string, err e
 	flags.IntVar(&d.VUs, "vus", 0, "")
 	flags.DurationVar(&d.Side, "side", 0, "")
 	flags.DurationVar(&d.Slice, "slice", 0, "")
-	flags.DurationVar(&d.Timeout, "request-timeout", loadtest.DefaultTimeout, "")
+	flags.DurationVar(&d.Timeout, "request-timeout", loadtest.DefaultDuelTimeout, "")
 	flags.Uint64Var(&d.Seed, "seed", 0, "")
 	if err := o.parse(flags, args); err != nil {
 		return o, d, "", err
