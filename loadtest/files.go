@@ -83,14 +83,16 @@ func (f *Files) Write(r Result) error {
 // DuelPath is where WriteDuel puts a side of a duel.
 func (f *Files) DuelPath(side int) string { return filepath.Join(f.dir, report.SideNames[side]+".txt") }
 
-// WriteDuel writes both sides of a duel, and all of it as duel.json, in place of earlier ones. It can be called after every
-// block.
+// WriteDuel writes both sides of a duel, and all of it as duel.json and duel.html, in place of earlier ones. It can be called
+// after every block.
 func (f *Files) WriteDuel(d DuelResult) error {
 	var errs []error
 	for side := range report.SideNames {
 		errs = append(errs, replace(f.DuelPath(side), func(w io.Writer) error { return report.DuelBench(w, d, side) }))
 	}
-	errs = append(errs, replace(filepath.Join(f.dir, "duel.json"), func(w io.Writer) error { return report.DuelJSON(w, d) }))
+	for name, write := range map[string]func(io.Writer, DuelResult) error{"duel.json": report.DuelJSON, "duel.html": report.DuelHTML} {
+		errs = append(errs, replace(filepath.Join(f.dir, name), func(w io.Writer) error { return write(w, d) }))
+	}
 	return errors.Join(errs...)
 }
 

@@ -2,7 +2,7 @@ package report
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"fmt"
 	"html/template"
 	"io"
@@ -18,20 +18,21 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-//go:embed report.html.tmpl
-var page string
+//go:embed *.html.tmpl
+var templates embed.FS
 
-var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"number":       number,
 	"milliseconds": milliseconds,
 	"failures":     failures,
+	"doubt":        Side.doubt,
 	"microseconds": func(c *CPU, l Level) string {
 		if c == nil || l.Requests == 0 {
 			return ""
 		}
 		return number(float64(c.PerRequest(l.Throughput())) / float64(time.Microsecond))
 	},
-}).Parse(page))
+}).ParseFS(templates, "*.html.tmpl"))
 
 // HTML writes the result as one page with plots, which needs nothing else, no network either.
 func HTML(w io.Writer, r Result) error {
@@ -54,7 +55,7 @@ func HTML(w io.Writer, r Result) error {
 		}
 	}
 	var b bytes.Buffer // so that an error leaves no half page
-	if err := pageTemplate.Execute(&b, data); err != nil {
+	if err := pages.ExecuteTemplate(&b, "report.html.tmpl", data); err != nil {
 		return err
 	}
 	_, err := b.WriteTo(w)
