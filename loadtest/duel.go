@@ -17,7 +17,7 @@ import (
 // What a Duel does where it is not told otherwise.
 const (
 	DefaultDuelSide    = 500 * time.Millisecond
-	DefaultDuelTimeout = 10 * time.Second // each block in which a request hangs waits for it once
+	DefaultDuelTimeout = 10 * time.Second       // each block in which a request hangs waits for it once
 	duelWarmup         = 200 * time.Millisecond // fresh processes, page faults, connections
 )
 
@@ -51,8 +51,9 @@ type Duel struct {
 	// Progress, if not nil, is told about each block.
 	Progress Progress
 
-	on     affinity
-	warmup time.Duration // of each side in each block; 0: duelWarmup
+	on       affinity
+	warmup   time.Duration // of each side in each block; 0: duelWarmup
+	expected time.Duration // how long the next block takes
 }
 
 // DuelResult is what a duel found.
@@ -71,6 +72,7 @@ func (d Duel) withDefaults() Duel {
 	if d.warmup == 0 {
 		d.warmup = duelWarmup
 	}
+	d.expected = 2 * (d.Side + d.warmup)
 	if d.Alpha == 0 {
 		d.Alpha = 0.05
 	}
@@ -120,7 +122,9 @@ func (d Duel) Run(ctx context.Context) (DuelResult, error) {
 	}
 	rule := verdict.Rule{Alpha: d.Alpha, Looks: looks}
 	for last := d.Looks[len(d.Looks)-1]; len(result.Blocks) < last; {
+		begun := time.Now()
 		block, err := d.block(ctx, &result)
+		d.expected = time.Since(begun)
 		result.Elapsed = time.Since(result.Started)
 		if err != nil {
 			return result, fmt.Errorf("block %d: %w", len(result.Blocks)+1, err)
@@ -162,7 +166,7 @@ func (d Duel) block(ctx context.Context, result *DuelResult) (b report.Block, er
 	warming := rand.New(rand.NewPCG(d.Seed, ^uint64(b.Number)))
 	b.CandidateFirst = random.IntN(2) == 1
 	if d.Progress != nil {
-		d.Progress.Begin(d.VUs, 2*(d.Side+d.warmup))
+		d.Progress.Begin(d.VUs, d.expected)
 		defer d.Progress.End()
 	}
 	var contests [2]contest

@@ -63,7 +63,7 @@ func newDuelPageRow(d Duel, r DuelRow) duelPageRow {
 	at := slices.IndexFunc(duelUnits, func(u duelUnit) bool { return u.unit == r.Unit })
 	sides := d.samples(duelUnits[at].value)
 	for side, samples := range sides {
-		row.Medians[side] = number(median(samples))
+		row.Medians[side] = brief(median(samples))
 	}
 	for i, b := range d.whole() {
 		row.Blocks = append(row.Blocks, b.Number)
@@ -75,6 +75,14 @@ func newDuelPageRow(d Duel, r DuelRow) duelPageRow {
 func median(samples []float64) float64 {
 	s := slices.Sorted(slices.Values(samples))
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+// brief prints four digits, or all before the point.
+func brief(x float64) string {
+	if math.Abs(x) >= 1000 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.4g", x)
 }
 
 // Change is the estimate in per cent of the baseline.
@@ -103,8 +111,8 @@ func percent(x float64) string { return fmt.Sprintf("%+.2f %%", x) }
 // plotChanges plots estimate, interval and margin of each unit, one above the other, over what the blocks said.
 func plotChanges(rows []duelPageRow) (*plot.Plot, error) {
 	p := plot.New()
-	p.Title.Text = "Change: estimate and interval, the margin, and each block"
-	p.X.Label.Text = "candidate against baseline, per cent"
+	p.Title.Text = "Change of the candidate"
+	p.X.Label.Text = "per cent of the baseline"
 	p.Add(plotter.NewGrid())
 	var names []string
 	for i, r := range rows {
@@ -150,6 +158,9 @@ func plotChanges(rows []duelPageRow) (*plot.Plot, error) {
 	p.Add(zero)
 	p.NominalY(names...)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(rows))-0.5
+	p.Y.Padding = vg.Points(10)
+	edge := 0.04 * (p.X.Max - p.X.Min)
+	p.X.Min, p.X.Max = p.X.Min-edge, p.X.Max+edge
 	return p, nil
 }
 
@@ -158,7 +169,7 @@ func plotBlocks(rows []duelPageRow) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text = "Change in each block"
 	p.X.Label.Text = "block"
-	p.Y.Label.Text = "candidate against baseline, per cent"
+	p.Y.Label.Text = "per cent of the baseline"
 	p.Add(plotter.NewGrid())
 	for i, r := range rows {
 		var points plotter.XYs
@@ -174,7 +185,8 @@ func plotBlocks(rows []duelPageRow) (*plot.Plot, error) {
 		p.Add(line, dots)
 		p.Legend.Add(r.Unit, line, dots)
 	}
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Y.Max += 0.3 * (p.Y.Max - p.Y.Min) // for the legend
 	p.X.Tick.Marker = plot.TickerFunc(func(low, high float64) []plot.Tick {
 		var ticks []plot.Tick
 		for n := math.Ceil(low); n <= high; n++ {

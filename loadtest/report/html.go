@@ -26,6 +26,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"milliseconds": milliseconds,
 	"failures":     failures,
 	"doubt":        Side.doubt,
+	"brief":        brief,
 	"microseconds": func(c *CPU, l Level) string {
 		if c == nil || l.Requests == 0 {
 			return ""

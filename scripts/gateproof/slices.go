@@ -25,7 +25,7 @@ const (
 func (l lab) slices(ctx context.Context, stdout, stderr io.Writer) error {
 	fmt.Fprintln(stdout, "| iterations | server CPU per request | slice | equals | SD of a block | 5 % more iterations | server CPU | sides swapped | half the sum of both |")
 	fmt.Fprintln(stdout, "|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
-	for _, n := range []float64{15_000_000, 600_000, 60_000, 1000} {
+	for _, n := range []float64{1000, 60_000, 600_000, 15_000_000, 35_000_000} {
 		var rule time.Duration
 		for _, times := range []float64{1, 1.0 / 3, 4, 16} { // the rule comes first and says how long it is
 			slice := time.Duration(times * float64(rule))

@@ -83,7 +83,7 @@ func measure(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	if o.units == nil {
-		o.others = "the duel does not judge it: it says the same as req/s, or its blocks have too few requests for it"
+		o.others = "the duel does not judge it: its blocks have too few requests for it, or some could not know it"
 	}
 	o.units = nil
 	for _, row := range result.Rows { // the files are judged by what the duel was

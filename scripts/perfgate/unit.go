@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"rampart/loadtest/verdict"
@@ -120,10 +121,14 @@ func (c chooser) margin(unit string) (float64, bool) {
 // why returns the reason why a unit of a benchmark is not gated; empty: it is.
 func (c chooser) why(unit string, units []string, lines []line) string {
 	if c.units != nil {
-		for _, u := range c.units {
-			if tidy(u) == unit {
-				return ""
-			}
+		gated := func(unit string) bool {
+			return slices.ContainsFunc(c.units, func(u string) bool { return tidy(u) == unit })
+		}
+		if gated(unit) {
+			return ""
+		}
+		if other, ok := sameAs(unit, units, lines); ok && gated(other) {
+			return "says the same as " + c.shown[other]
 		}
 		return c.others
 	}
