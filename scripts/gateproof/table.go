@@ -55,6 +55,7 @@ func writeTable(w io.Writer, all []outcome, b beginning) {
 // writeSum writes what all duels of equals have in common, and all duels.
 func writeSum(w io.Writer, all []outcome) {
 	equals, duels, covered := 0, 0, 0
+	var alone, beside misses
 	var sum float64
 	for _, o := range all {
 		if o.Usual {
@@ -62,6 +63,11 @@ func writeSum(w io.Writer, all []outcome) {
 		}
 		duels++
 		covered += order(o.covers())
+		if o.Neighbour {
+			beside.add(o)
+		} else {
+			alone.add(o)
+		}
 		if o.Kind == same && o.Loss == 0 {
 			equals++
 			sum += o.Estimate
@@ -69,8 +75,22 @@ func writeSum(w io.Writer, all []outcome) {
 	}
 	if equals > 0 {
 		fmt.Fprintf(w, "\nMean estimate of the %d duels of a server with itself: %+.2f %%. ", equals, 100*sum/float64(equals))
-		fmt.Fprintf(w, "The interval held the true loss in %s of all duels.\n", rate(covered, duels))
+		fmt.Fprintf(w, "The interval held the true loss in %s of all duels. It lay %s without the neighbour, %s beside it.\n",
+			rate(covered, duels), alone, beside)
 	}
+}
+
+// misses counts intervals that do not hold the true loss.
+type misses struct{ below, above, of int }
+
+func (m *misses) add(o outcome) {
+	m.of++
+	m.below += order(o.High < o.Loss)
+	m.above += order(o.Low > o.Loss)
+}
+
+func (m misses) String() string {
+	return fmt.Sprintf("below it in %d and above it in %d of %d", m.below, m.above, m.of)
 }
 
 // covers reports whether the interval holds the true loss.
