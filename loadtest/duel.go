@@ -226,7 +226,7 @@ func (d Duel) block(ctx context.Context, result *DuelResult) (b report.Block, er
 		b.Sides[side].ServerCPU = meters[side].spent
 		if m := b.Sides[side].Measurement; m.Failures.Total() > 0 {
 			b.Sides[side].Output = contests[side].output()
-			if m.Requests == 0 {
+			if m.Completed == 0 {
 				return b, fmt.Errorf("the %s answered none of %d requests: %v; its last words:\n%s", report.SideNames[side], m.Failures.Total(),
 					m.Failures.ByName(), b.Sides[side].Output)
 			}

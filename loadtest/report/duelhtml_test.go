@@ -39,6 +39,13 @@ func TestDuelHTML(t *testing.T) {
 		}
 		require.NoError(t, err)
 	}
+	b.Reset()
+	failed := duel(1, 1)
+	failed.Blocks[0].Sides[1].Failures[inject.Reset] = 1
+	failed.Judge(verdict.Rule{Alpha: 0.05}, nil, nil)
+	require.NoError(t, DuelHTML(&b, failed))
+	require.Contains(t, b.String(), "no block without a failed request")
+	require.NotContains(t, b.String(), "Medians")
 	for n := range 6 {
 		few := duel(n, 1)
 		few.Judge(verdict.Rule{Alpha: 0.05}, nil, nil)
