@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
 	"html/template"
 	"image/color"
@@ -22,25 +21,11 @@ func DuelHTML(w io.Writer, d Duel) error {
 	for _, r := range d.Rows {
 		data.Table = append(data.Table, newDuelPageRow(d, r))
 	}
-	if len(data.Table) > 0 {
-		for _, draw := range []func([]duelPageRow) (*plot.Plot, error){plotChanges, plotBlocks} {
-			p, err := draw(data.Table)
-			if err != nil {
-				return fmt.Errorf("plot: %w", err)
-			}
-			svg, err := render(p)
-			if err != nil {
-				return fmt.Errorf("plot: %w", err)
-			}
-			data.Plots = append(data.Plots, svg)
-		}
-	}
-	var b bytes.Buffer // so that an error leaves no half page
-	if err := pages.ExecuteTemplate(&b, "duel.html.tmpl", data); err != nil {
+	var err error
+	if data.Plots, err = plots(data.Table, plotChanges, plotBlocks); err != nil {
 		return err
 	}
-	_, err := b.WriteTo(w)
-	return err
+	return writePage(w, "duel.html.tmpl", data)
 }
 
 // duelPage is what the page of a duel shows.

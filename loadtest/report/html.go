@@ -42,21 +42,37 @@ func HTML(w io.Writer, r Result) error {
 		Summary string
 		Plots   []template.HTML
 	}{Result: r, Summary: Summary(r)}
-	if len(r.Levels) > 0 {
-		for _, draw := range []func([]Level) (*plot.Plot, error){plotThroughput, plotLatency} {
-			p, err := draw(r.Levels)
-			if err != nil {
-				return fmt.Errorf("plot: %w", err)
-			}
-			svg, err := render(p)
-			if err != nil {
-				return fmt.Errorf("plot: %w", err)
-			}
-			data.Plots = append(data.Plots, svg)
-		}
+	var err error
+	if data.Plots, err = plots(r.Levels, plotThroughput, plotLatency); err != nil {
+		return err
 	}
-	var b bytes.Buffer // so that an error leaves no half page
-	if err := pages.ExecuteTemplate(&b, "report.html.tmpl", data); err != nil {
+	return writePage(w, "report.html.tmpl", data)
+}
+
+// plots draws rows in each way; none where there are none.
+func plots[T any](rows []T, draws ...func([]T) (*plot.Plot, error)) ([]template.HTML, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	var all []template.HTML
+	for _, draw := range draws {
+		p, err := draw(rows)
+		if err != nil {
+			return nil, fmt.Errorf("plot: %w", err)
+		}
+		svg, err := render(p)
+		if err != nil {
+			return nil, fmt.Errorf("plot: %w", err)
+		}
+		all = append(all, svg)
+	}
+	return all, nil
+}
+
+// writePage writes the page that a template makes of data, or nothing of it.
+func writePage(w io.Writer, name string, data any) error {
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
 		return err
 	}
 	_, err := b.WriteTo(w)
