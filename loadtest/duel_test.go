@@ -40,7 +40,7 @@ func serveAsContender(flaw string) {
 		case flaw == "fails" && n%50 == 0:
 			fmt.Fprintln(os.Stderr, "I am tired")
 			http.Error(w, "tired", http.StatusServiceUnavailable)
-		case flaw == "hangs" && n > 5, flaw == "stalls" && n == 500:
+		case flaw == "hangs" && n > 5, flaw == "stalls" && n%500 == 0:
 			<-r.Context().Done()
 		case flaw == "dies" && n == 50:
 			fmt.Fprintln(os.Stderr, "out of memory")
