@@ -161,14 +161,9 @@ func plotBlocks(rows []duelPageRow) (*plot.Plot, error) {
 		for j, change := range r.Changes {
 			points = append(points, plotter.XY{X: float64(r.Blocks[j]), Y: change})
 		}
-		line, dots, err := plotter.NewLinePoints(points)
-		if err != nil {
+		if err := addSeries(p, i, r.Unit, points); err != nil {
 			return nil, err
 		}
-		line.Color, dots.Color = plotutil.Color(i), plotutil.Color(i)
-		dots.Shape = draw.CircleGlyph{}
-		p.Add(line, dots)
-		p.Legend.Add(r.Unit, line, dots)
 	}
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Y.Max += 0.3 * (p.Y.Max - p.Y.Min) // for the legend

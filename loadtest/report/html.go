@@ -111,14 +111,9 @@ func plotLevels(title, unit string, levels []Level, all ...series) (*plot.Plot, 
 		for j, l := range levels {
 			points[j] = plotter.XY{X: float64(l.VUs), Y: s.value(l)}
 		}
-		line, dots, err := plotter.NewLinePoints(points)
-		if err != nil {
+		if err := addSeries(p, i, s.name, points); err != nil {
 			return nil, err
 		}
-		line.Color, dots.Color = plotutil.Color(i), plotutil.Color(i)
-		dots.Shape = draw.CircleGlyph{}
-		p.Add(line, dots)
-		p.Legend.Add(s.name, line, dots)
 	}
 	p.Legend.Top, p.Legend.Left = true, true
 	p.X.Tick.Marker = levelTicks(levels)
@@ -130,6 +125,19 @@ func plotLevels(title, unit string, levels []Level, all ...series) (*plot.Plot, 
 		p.X.Max *= 2
 	}
 	return p, nil
+}
+
+// addSeries adds the points of the series with number i, joined by a line, and its name.
+func addSeries(p *plot.Plot, i int, name string, points plotter.XYs) error {
+	line, dots, err := plotter.NewLinePoints(points)
+	if err != nil {
+		return err
+	}
+	line.Color, dots.Color = plotutil.Color(i), plotutil.Color(i)
+	dots.Shape = draw.CircleGlyph{}
+	p.Add(line, dots)
+	p.Legend.Add(name, line, dots)
+	return nil
 }
 
 // levelTicks marks the VUs of each level.
