@@ -18,6 +18,7 @@ type config struct {
 	workers                        int
 	grace, timeout                 time.Duration
 	maxRequests, maxRequestsJitter int
+	pidFile, logFile               string
 	secret                         string
 	version, health                bool
 }
@@ -35,12 +36,15 @@ const usageEnd = `
   SECRET_KEY (environment only)
     	bearer token of /admin; without it everything there answers 404
 
-Signals: TERM lets requests finish, for as long as -grace; INT and QUIT stop at once.
+Signals: TERM lets requests finish, for as long as -grace; INT and QUIT stop at once. HUP replaces
+the workers one by one by new ones of the program that is on disk now, USR2 master and workers; TTIN
+and TTOU add a worker and take one away. USR1 opens the log file again. A TERM that comes a second
+after another one stops at once.
 Exit codes: 0 stopped, 1 error, 2 wrong flag or variable, 3 no worker became ready.
 `
 
-// parseConfig reads flags, and variables where a flag is not given. A variable that is empty counts as unset. The error
-// names the flag or variable, its value and what would be right.
+// parseConfig reads flags, and variables where a flag is not given. A variable that is empty counts
+// as unset. The error names the flag or variable, its value and what would be right.
 func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (config, error) {
 	c := config{secret: getenv("SECRET_KEY")}
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
@@ -61,16 +65,25 @@ func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (c
 	}
 	define("addr", "BIND", "127.0.0.1:8080", "listen on `host:port`; port 0 picks one", into(&c.addr, parseAddr))
 	define("workers", "WEB_CONCURRENCY", strconv.Itoa(defaultWorkers()),
-		"`number` of worker processes, by default 2 × CPUs + 1; 0: none, serve in this process", into(&c.workers, parseWorkers))
-	define("grace", "GRACEFUL_TIMEOUT", "30s", "how `long` a stopping worker may finish what it has", into(&c.grace, parseSeconds))
+		"`number` of worker processes, by default 2 × CPUs + 1; 0: none, serve in this process",
+		into(&c.workers, parseWorkers))
+	define("grace", "GRACEFUL_TIMEOUT", "30s", "how `long` a stopping worker may finish what it has",
+		into(&c.grace, parseSeconds))
 	define("timeout", "TIMEOUT", "30s", "a request older than this `duration` gets its worker replaced; 0: off",
 		into(&c.timeout, parseSeconds))
 	define("max-requests", "MAX_REQUESTS", "0", "replace a worker after this `number` of requests; 0: never",
 		into(&c.maxRequests, parseCount))
 	define("max-requests-jitter", "MAX_REQUESTS_JITTER", "0", "and up to this `number` more, by chance",
 		into(&c.maxRequestsJitter, parseCount))
+	define("pidfile", "PIDFILE", "",
+		"`file` with the pid of the master while it serves, which a second master does not take; by default none",
+		into(&c.pidFile, func(s string) (string, error) { return s, nil }))
+	define("log-file", "LOG_FILE", "", "`file` that gets what would go to standard error once the server listens; "+
+		"USR1 opens it by its name again; by default none",
+		into(&c.logFile, func(s string) (string, error) { return s, nil }))
 	flags.BoolVar(&c.version, "version", false, "print the version and exit")
-	flags.BoolVar(&c.health, "health", false, "ask the server that listens on -addr whether it serves, and exit: 0 it does, 1 it does not")
+	flags.BoolVar(&c.health, "health", false,
+		"ask the server that listens on -addr whether it serves, and exit: 0 it does, 1 it does not")
 
 	err := flags.Parse(args)
 	switch {
@@ -81,7 +94,8 @@ func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (c
 		fmt.Fprint(stderr, usageEnd)
 		return c, err
 	case err != nil:
-		// Flags behind this one are not read, so which variables they beat is not known: only this is said.
+		// Flags behind this one are not read, so which variables they beat is not known: only this
+		// is said.
 		return c, fmt.Errorf("%w (server -h lists the flags)", err)
 	case flags.NArg() > 0:
 		errs = append(errs, fmt.Errorf("argument %q: there are flags only (server -h lists them)", flags.Arg(0)))

@@ -40,8 +40,10 @@ func TestParseConfig(t *testing.T) {
 			"MAX_REQUESTS_JITTER=6 SECRET_KEY=key"),
 			config{addr: "[::1]:0", workers: 3, grace: 7 * time.Second, timeout: 90 * time.Second, maxRequests: 5,
 				maxRequestsJitter: 6, secret: "key"}},
-		{"flag beats variable", []string{"-workers=2"}, []string{"WEB_CONCURRENCY=3"}, with(func(c *config) { c.workers = 2 })},
-		{"flag beats wrong variable", []string{"-workers=2"}, []string{"WEB_CONCURRENCY=x"}, with(func(c *config) { c.workers = 2 })},
+		{"flag beats variable", []string{"-workers=2"}, []string{"WEB_CONCURRENCY=3"},
+			with(func(c *config) { c.workers = 2 })},
+		{"flag beats wrong variable", []string{"-workers=2"}, []string{"WEB_CONCURRENCY=x"},
+			with(func(c *config) { c.workers = 2 })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := parseConfig(tt.args, env(tt.env...), io.Discard)
@@ -84,7 +86,8 @@ func TestHelp(t *testing.T) {
 	var out strings.Builder
 	_, err := parseConfig([]string{"-h"}, env(), &out)
 	require.True(t, errors.Is(err, flag.ErrHelp))
-	for _, name := range []string{"-addr host:port", "BIND", "-workers", "WEB_CONCURRENCY", "-grace", "GRACEFUL_TIMEOUT", "-timeout",
+	for _, name := range []string{"-addr host:port", "BIND", "-workers", "WEB_CONCURRENCY", "-grace", "GRACEFUL_TIMEOUT",
+		"-timeout",
 		"TIMEOUT", "-max-requests", "MAX_REQUESTS_JITTER", "SECRET_KEY", "Exit codes"} {
 		require.Contains(t, out.String(), name)
 	}
@@ -92,8 +95,10 @@ func TestHelp(t *testing.T) {
 
 // FuzzParseConfig feeds every flag and every variable.
 func FuzzParseConfig(f *testing.F) {
-	flags := []string{"addr", "workers", "grace", "timeout", "max-requests", "max-requests-jitter", "version", "health", "nothing"}
-	variables := []string{"BIND", "WEB_CONCURRENCY", "GRACEFUL_TIMEOUT", "TIMEOUT", "MAX_REQUESTS", "MAX_REQUESTS_JITTER", "SECRET_KEY"}
+	flags := []string{"addr", "workers", "grace", "timeout", "max-requests", "max-requests-jitter", "version", "health",
+		"nothing"}
+	variables := []string{"BIND", "WEB_CONCURRENCY", "GRACEFUL_TIMEOUT", "TIMEOUT", "MAX_REQUESTS", "MAX_REQUESTS_JITTER",
+		"SECRET_KEY"}
 	for i := range flags {
 		for _, v := range []string{"", "1", "30s", ":80", "-1", "99999999999999999999"} {
 			f.Add(i, v, true)

@@ -11,14 +11,16 @@ import (
 	"strings"
 )
 
-// defaultWorkers is gunicorn's advice for as many CPUs as the process may use. Go takes a limit of the control group for
-// two CPUs at least, which is right for threads and would be too many processes; so the limit is read here as well.
+// defaultWorkers is gunicorn's advice for as many CPUs as the process may use. Go takes a limit of
+// the control group for two CPUs at least, which is right for threads and would be too many
+// processes; so the limit is read here as well.
 func defaultWorkers() int {
 	cpus := math.Min(float64(runtime.GOMAXPROCS(0)), math.Ceil(cpuLimit()))
 	return 2*int(cpus) + 1
 }
 
-// cpuLimit is how many CPUs the control groups of this process let it use on average, without a limit +Inf.
+// cpuLimit is how many CPUs the control groups of this process let it use on average, without a
+// limit +Inf.
 func cpuLimit() float64 {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil { // not Linux, or without control groups
@@ -27,8 +29,9 @@ func cpuLimit() float64 {
 	return groupLimit(os.DirFS("/sys/fs/cgroup"), string(groups))
 }
 
-// groupLimit is the lowest limit of the groups in /proc/self/cgroup (cgroups(7)) and of those above them. A container
-// that sees its own group only has it at the root, whatever its path is called: that, too, is above.
+// groupLimit is the lowest limit of the groups in /proc/self/cgroup (cgroups(7)) and of those above
+// them. A container that sees its own group only has it at the root, whatever its path is called:
+// that, too, is above.
 func groupLimit(mounted fs.FS, groups string) float64 {
 	limit := math.Inf(1)
 	for line := range strings.Lines(groups) {

@@ -29,11 +29,15 @@ func TestGroupLimit(t *testing.T) {
 		{"version 2, outside of its namespace", "0::/../../b\n", files("cpu.max", "200000 100000"), 2},
 		{"version 1, in a container", "5:cpuset:/docker/1234\n4:cpu,cpuacct:/docker/1234\n0::/docker/1234\n",
 			files("cpu/cpu.cfs_quota_us", "50000", "cpu/cpu.cfs_period_us", "100000"), 0.5},
-		{"version 1, on the host", "4:cpu:/a/b\n", files("cpu/a/b/cpu.cfs_quota_us", "25000", "cpu/a/b/cpu.cfs_period_us", "100000",
-			"cpu/cpu.cfs_quota_us", "-1", "cpu/cpu.cfs_period_us", "100000"), 0.25},
-		{"version 1, no limit", "4:cpu:/\n", files("cpu/cpu.cfs_quota_us", "-1", "cpu/cpu.cfs_period_us", "100000"), math.Inf(1)},
-		{"of another group", "4:cpu:/a\n", files("cpu/b/cpu.cfs_quota_us", "50000", "cpu/b/cpu.cfs_period_us", "100000"), math.Inf(1)},
-		{"nonsense", "x\n4:cpu\n0::\n", files("cpu.max", "a b", "cpu/cpu.cfs_quota_us", "1", "cpu/cpu.cfs_period_us", "0"), math.Inf(1)},
+		{"version 1, on the host", "4:cpu:/a/b\n",
+			files("cpu/a/b/cpu.cfs_quota_us", "25000", "cpu/a/b/cpu.cfs_period_us", "100000",
+				"cpu/cpu.cfs_quota_us", "-1", "cpu/cpu.cfs_period_us", "100000"), 0.25},
+		{"version 1, no limit", "4:cpu:/\n", files("cpu/cpu.cfs_quota_us", "-1", "cpu/cpu.cfs_period_us", "100000"),
+			math.Inf(1)},
+		{"of another group", "4:cpu:/a\n", files("cpu/b/cpu.cfs_quota_us", "50000", "cpu/b/cpu.cfs_period_us", "100000"),
+			math.Inf(1)},
+		{"nonsense", "x\n4:cpu\n0::\n", files("cpu.max", "a b", "cpu/cpu.cfs_quota_us", "1", "cpu/cpu.cfs_period_us", "0"),
+			math.Inf(1)},
 	} {
 		t.Run(tt.name, func(t *testing.T) { require.Equal(t, tt.want, groupLimit(tt.mounted, tt.groups)) })
 	}

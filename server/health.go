@@ -13,11 +13,12 @@ import (
 // healthTimeout is how long a server may take to say that it serves.
 const healthTimeout = 5 * time.Second
 
-// askHealth asks the server that listens on addr of this machine whether it serves. An image without a shell has nothing
-// else to do that with.
+// askHealth asks the server that listens on addr of this machine whether it serves. An image
+// without a shell has nothing else to do that with.
 func askHealth(addr string) error {
 	if _, port, _ := net.SplitHostPort(addr); port == "0" {
-		return fmt.Errorf("health: the port of %q is the server's to pick: set -addr or BIND to the one that it listens on", addr)
+		return fmt.Errorf("health: the port of %q is the server's to pick: set -addr or BIND to the one that it listens on",
+			addr)
 	}
 	client := http.Client{
 		Timeout: healthTimeout,

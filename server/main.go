@@ -1,9 +1,10 @@
-// Command server is the server under test: a workload of known cost, served by worker processes under a master.
+// Command server is the server under test: a workload of known cost, served by worker processes
+// under a master.
 //
 //	go run ./server -addr 127.0.0.1:8080 -workers 4
 //
-// Package app has the application, package prefork the supervisor; this command puts flags and environment into them.
-// server -h lists both.
+// Package app has the application, package prefork the supervisor; this command puts flags and
+// environment into them. server -h lists both.
 package main
 
 import (
@@ -14,11 +15,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
+	"strings"
 
 	"rampart/server/app"
 	"rampart/server/prefork"
@@ -74,8 +73,12 @@ func serve(c config, log *slog.Logger, stderr io.Writer) error {
 		return err
 	}
 	announce := func(addr net.Addr) { fmt.Fprintf(stderr, "listening on %s\n", addr) }
-	switch {
-	case worker != nil:
+	if worker != nil {
+		if c, g := len(worker.Counters()), len(worker.Gauges()); c != app.NumCounters || g != app.NumGauges {
+			return fmt.Errorf("the master has %d counters and %d gauges for this build, which needs %d and %d: "+
+				"stop it and start it again",
+				c, g, app.NumCounters, app.NumGauges)
+		}
 		fleet := worker.Fleet()
 		return worker.Serve(app.Server(app.New(app.Options{
 			Secret:      c.secret,
@@ -88,15 +91,20 @@ func serve(c config, log *slog.Logger, stderr io.Writer) error {
 			Started:     fleet.Started(),
 			Status:      func() any { return fleet.Status() },
 		}), log))
-	case c.workers == 0:
-		return serveAlone(c, log, announce)
 	}
 	grace := c.grace
 	if grace == 0 {
 		grace = -1 // where 0 is the default
 	}
+	if c.workers == 0 {
+		return prefork.ServeAlone(context.Background(), prefork.Config{
+			Addr: c.addr, PIDFile: c.pidFile, LogFile: c.logFile, Grace: grace, Log: log, Ready: announce},
+			app.Server(app.New(app.Options{Secret: c.secret}), log))
+	}
 	return prefork.Run(context.Background(), prefork.Config{
 		Addr:              c.addr,
+		PIDFile:           c.pidFile,
+		LogFile:           c.logFile,
 		Workers:           c.workers,
 		Grace:             grace,
 		Timeout:           c.timeout,
@@ -109,65 +117,24 @@ func serve(c config, log *slog.Logger, stderr io.Writer) error {
 	})
 }
 
-// serveAlone serves in this process: TERM lets requests finish, INT and QUIT do not, also after a TERM.
-func serveAlone(c config, log *slog.Logger, announce func(net.Addr)) error {
-	l, err := net.Listen("tcp", c.addr)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %q: %w; stop what listens there, or choose another -addr", c.addr, err)
-	}
-	server := app.Server(app.New(app.Options{Secret: c.secret}), log)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
-	defer signal.Stop(signals)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	announce(l.Addr())
-
-	graceful := false
-	select {
-	case err := <-served:
-		return err
-	case s := <-signals:
-		graceful = s == syscall.SIGTERM && c.grace > 0
-	}
-	if graceful {
-		ctx, cancel := context.WithTimeout(context.Background(), c.grace)
-		defer cancel()
-		go func() {
-			for {
-				select {
-				case s := <-signals:
-					if s != syscall.SIGTERM { // a repeated TERM, as from a process group, is still the graceful stop
-						cancel()
-					}
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		if server.Shutdown(ctx) == nil {
-			<-served
-			return nil
-		}
-		log.Warn("requests were cut off", "grace", c.grace)
-	}
-	err = server.Close()
-	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
-}
+// commit is set by the linker (Makefile). Go itself knows none of a worktree of git, or that of a
+// repository around it.
+var commit string
 
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "rampart server, version unknown"
 	}
-	v := "rampart server " + info.Main.Version
+	words := []string{"rampart server", info.Main.Version}
+	known := commit
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " " + s.Value
+		if s.Key == "vcs.revision" && commit == "" {
+			known = s.Value
 		}
 	}
-	return v + " " + info.GoVersion
+	if known != "" {
+		words = append(words, known)
+	}
+	return strings.Join(append(words, info.GoVersion), " ")
 }

@@ -25,8 +25,9 @@ func admin(secret string, status func() any) http.Handler {
 	return authorize(secret, mux)
 }
 
-// authorize lets requests with the bearer token through (RFC 6750). Digests are compared instead of tokens, so that the
-// time of the comparison does not even depend on the length of the secret; and only the digest is kept.
+// authorize lets requests with the bearer token through (RFC 6750). Digests are compared instead of
+// tokens, so that the time of the comparison does not even depend on the length of the secret; and
+// only the digest is kept.
 func authorize(secret string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(secret))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

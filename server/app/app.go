@@ -1,6 +1,6 @@
-// Package app is the HTTP application that rampart's server serves: a workload of known cost at /, and what a server under
-// test must tell about itself: /healthz, /metrics, /admin. It knows nothing of processes. What it has to tell about
-// others that serve beside it comes through [Options].
+// Package app is the HTTP application that rampart's server serves: a workload of known cost at /,
+// and what a server under test must tell about itself: /healthz, /metrics, /admin. It knows nothing
+// of processes. What it has to tell about others that serve beside it comes through [Options].
 package app
 
 import (
@@ -14,13 +14,15 @@ import (
 	"time"
 )
 
-// Options are what the application needs of its surroundings. The zero value is an application that serves alone.
+// Options are what the application needs of its surroundings. The zero value is an application that
+// serves alone.
 type Options struct {
 	// Secret is the bearer token of /admin. Empty: everything there answers 404.
 	Secret string
 
-	// Counters and Gauges are the words in which this process counts, NumCounters and NumGauges of them, and AllCounters
-	// and AllGauges return those of all processes that serve together. Nil words: own memory. Nil functions: no other process.
+	// Counters and Gauges are the words in which this process counts, NumCounters and NumGauges of
+	// them, and AllCounters and AllGauges return those of all processes that serve together. Nil
+	// words: own memory. Nil functions: no other process.
 	Counters, Gauges       []atomic.Uint64
 	AllCounters, AllGauges func() [][]atomic.Uint64
 
@@ -77,8 +79,8 @@ func ownCPUTime() time.Duration {
 
 // New returns the application.
 //
-// Requests to /healthz, /metrics and /admin are not counted in the metrics: they come from whoever watches, and the
-// count of the others equals what a load generator sent.
+// Requests to /healthz, /metrics and /admin are not counted in the metrics: they come from whoever
+// watches, and the count of the others equals what a load generator sent.
 func New(o Options) http.Handler {
 	o = o.withDefaults()
 	m := &metrics{o}
@@ -104,7 +106,8 @@ func watches(path string) bool {
 	return path == "/healthz" || path == "/metrics" || path == "/admin" || strings.HasPrefix(path, "/admin/")
 }
 
-// Limits of a connection. A client that is slower than this, or says more, has no business with a server under test.
+// Limits of a connection. A client that is slower than this, or says more, has no business with a
+// server under test.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = time.Minute
@@ -112,8 +115,9 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// Server returns a server for the application. There is no limit to the time of writing an answer, because it would
-// begin with the request and cut off a long computation; what is too long is the supervisor's to say.
+// Server returns a server for the application. There is no limit to the time of writing an answer,
+// because it would begin with the request and cut off a long computation; what is too long is the
+// supervisor's to say.
 func Server(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,

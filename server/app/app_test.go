@@ -26,6 +26,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// late is when what should have come will come no more, also on a machine that does much else.
+const late = 30 * time.Second
+
 // start serves the application as the program does.
 func start(t *testing.T, o Options) string {
 	t.Helper()
@@ -94,7 +97,8 @@ func TestAdmin(t *testing.T) {
 	const secret = "s3cr3t of a man"
 	url := start(t, Options{Secret: secret})
 	for _, path := range []string{"/admin/status", "/admin/pprof/", "/admin/nothing"} {
-		for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Basic " + secret, secret, "Bearer " + secret + " "} {
+		for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Basic " + secret, secret,
+			"Bearer " + secret + " "} {
 			resp, body := get(t, "GET", url+path, "Authorization", authorization)
 			if authorization == "Bearer "+secret+" " { // net/http trims what ends a header
 				require.NotEqual(t, 401, resp.StatusCode)
@@ -113,8 +117,10 @@ func TestAdmin(t *testing.T) {
 	require.Positive(t, status.PID)
 
 	for path, want := range map[string]string{
-		"/admin/pprof/": "goroutine", "/admin/pprof/goroutine?debug=1": "goroutine profile", "/admin/pprof/cmdline": "app.test",
-		"/admin/pprof/heap?debug=1": "heap profile", "/admin/pprof/profile?seconds=1": "", "/admin/pprof/symbol": "num_symbols",
+		"/admin/pprof/": "goroutine", "/admin/pprof/goroutine?debug=1": "goroutine profile",
+		"/admin/pprof/cmdline":      "app.test",
+		"/admin/pprof/heap?debug=1": "heap profile", "/admin/pprof/profile?seconds=1": "",
+		"/admin/pprof/symbol": "num_symbols",
 	} {
 		resp, body := get(t, "GET", url+path, token...)
 		require.Equal(t, 200, resp.StatusCode, path)
@@ -123,7 +129,8 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// scrape reads /metrics: the value of each counter and gauge, and the count of each histogram, by name and code.
+// scrape reads /metrics: the value of each counter and gauge, and the count of each histogram, by
+// name and code.
 func scrape(t *testing.T, url string) map[string]float64 {
 	t.Helper()
 	resp, body := get(t, "GET", url+"/metrics")
@@ -161,8 +168,7 @@ func TestMetricsOverAllProcesses(t *testing.T) {
 		}
 	}
 	urls := []string{start(t, options(0)), start(t, options(1))}
-	counters[2][cellCodes+200-firstCode].Add(10)
-	counters[2][cellBuckets].Add(10)
+	counters[2][cell(200, 0)].Add(10)
 
 	for n, url := range urls {
 		for range n + 1 {
@@ -216,10 +222,10 @@ func TestInFlight(t *testing.T) {
 	inFlight := func(n float64) func() bool {
 		return func() bool { return scrape(t, url)["http_requests_in_flight"] == n }
 	}
-	require.Eventually(t, inFlight(3), 5*time.Second, time.Millisecond)
+	require.Eventually(t, inFlight(3), late, time.Millisecond)
 	cancel()
 	requests.Wait()
-	require.Eventually(t, inFlight(0), 5*time.Second, time.Millisecond)
+	require.Eventually(t, inFlight(0), late, time.Millisecond)
 	require.EqualValues(t, 3, scrape(t, url)["http_requests_total 499"])
 }
 
@@ -240,7 +246,8 @@ func TestMain(m *testing.M) {
 // tries is how often the client goes away.
 const tries = 9
 
-// askAndGo asks for a long computation, closes the connection when it is under way and prints when that was, some times.
+// askAndGo asks for a long computation, closes the connection when it is under way and prints when
+// that was, some times.
 func askAndGo(address string) error {
 	for range tries {
 		conn, err := net.Dial("tcp", address)
@@ -261,10 +268,13 @@ func askAndGo(address string) error {
 	return nil
 }
 
-// TestClientGoes holds that the loop of a client that goes away ends within 10 ms, also where a worker has one processor
-// only. The client is another process: one in this process would need the processor itself, and so be noticed at once.
-// The bound is half of that: without the pause the median is 6 to 17 ms, with it about 1 ms. The median of some
-// tries is compared, because a machine that others share may take the processor away for longer than that.
+// TestClientGoes holds that the loop of a client that goes away ends within 10 ms, also where a
+// worker has one processor only. The client is another process: one in this process would need the
+// processor itself, and so be noticed at once. The bound is half of that: without the pause the
+// median is 8 to 31 ms, with it about 1 ms. The median of some tries is compared, because a machine
+// that others share may take the processor away for longer than that. One that does much else does
+// so in two rounds of three (6 busy loops on 2 processors), and one round without is enough: of 32
+// without the pause, none was.
 func TestClientGoes(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ended := make(chan time.Time, tries)
@@ -277,20 +287,26 @@ func TestClientGoes(t *testing.T) {
 	server.Start()
 	defer server.Close()
 
-	var took []time.Duration
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), clientEnv+"="+server.Listener.Addr().String())
-	out, err := cmd.Output()
-	require.NoError(t, err)
-	for line := range strings.Lines(string(out)) {
-		closed, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+	const bound, rounds = 5 * time.Millisecond, 10
+	for round := 1; ; round++ {
+		var took []time.Duration
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), clientEnv+"="+server.Listener.Addr().String())
+		out, err := cmd.Output()
 		require.NoError(t, err)
-		took = append(took, (<-ended).Sub(time.Unix(0, closed)))
+		for line := range strings.Lines(string(out)) {
+			closed, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+			require.NoError(t, err)
+			took = append(took, (<-ended).Sub(time.Unix(0, closed)))
+		}
+		slices.Sort(took)
+		t.Log(took)
+		require.Len(t, took, tries)
+		if took[tries/2] < bound {
+			return
+		}
+		require.Less(t, round, rounds, "a median below %s in none", bound)
 	}
-	slices.Sort(took)
-	t.Log(took)
-	require.Len(t, took, tries)
-	require.Less(t, took[tries/2], 5*time.Millisecond, "%v", took)
 }
 
 // TestClientGoesAfterABody sends a body, for which nobody asked, before it goes away.
@@ -300,12 +316,13 @@ func TestClientGoesAfterABody(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.WriteString(conn, "GET /?it1=100000000000&it2=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return scrape(t, url)["http_requests_in_flight"] == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return scrape(t, url)["http_requests_in_flight"] == 1 }, late, time.Millisecond)
 	require.NoError(t, conn.Close())
-	require.Eventually(t, func() bool { return scrape(t, url)["http_requests_total 499"] == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return scrape(t, url)["http_requests_total 499"] == 1 }, late, time.Millisecond)
 }
 
-// TestPipelinedRequestIsNoEnd sends the next request before the answer, which is not to be mistaken for going away.
+// TestPipelinedRequestIsNoEnd sends the next request before the answer, which is not to be mistaken
+// for going away.
 func TestPipelinedRequestIsNoEnd(t *testing.T) {
 	url := start(t, Options{})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
@@ -325,16 +342,16 @@ func TestPipelinedRequestIsNoEnd(t *testing.T) {
 	}
 }
 
-// TestLongComputationOutlivesReadTimeout holds that the limit for reading a request does not end its computation. net/http
-// lifts it when it starts to look for the end of the connection.
+// TestLongComputationOutlivesReadTimeout holds that the limit for reading a request does not end
+// its computation. net/http lifts it when it starts to look for the end of the connection.
 func TestLongComputationOutlivesReadTimeout(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = Server(New(Options{}), slog.New(slog.DiscardHandler))
-	server.Config.ReadTimeout = 20 * time.Millisecond
+	server.Config.ReadTimeout = 100 * time.Millisecond // enough to read it where much else is done
 	server.Start()
 	defer server.Close()
 	begun := time.Now()
-	resp, _ := get(t, "GET", server.URL+"/?it1=200000000&it2=1")
+	resp, _ := get(t, "GET", server.URL+"/?it1=300000000&it2=1")
 	require.Equal(t, 200, resp.StatusCode)
 	require.Greater(t, time.Since(begun), 2*server.Config.ReadTimeout, "too short to show anything")
 }
@@ -350,8 +367,36 @@ func TestPanicIsCounted(t *testing.T) {
 	m := &metrics{Options{}.withDefaults()}
 	h := m.count(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	require.Panics(t, func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)) })
-	require.EqualValues(t, 1, m.Counters[cellCodes+500-firstCode].Load())
+	require.EqualValues(t, 500, scrapedCode(t, m))
 	require.Zero(t, m.Gauges[gaugeInFlight].Load())
+}
+
+// scrapedCode is the code of the only request that is counted.
+func scrapedCode(t *testing.T, m *metrics) int {
+	t.Helper()
+	found := 0
+	for i := range m.Counters[:cellNanos] {
+		if n := m.Counters[i].Load(); n != 0 {
+			require.Zero(t, found, "a second word")
+			require.EqualValues(t, 1, n)
+			found = firstCode + i/durations
+		}
+	}
+	return found
+}
+
+// A process may be killed between any two writes, so what must agree is one.
+func TestARequestIsOneWord(t *testing.T) {
+	for _, code := range []int{0, 100, 200, 404, 503, 599, 999} {
+		for _, took := range []time.Duration{0, 100 * time.Microsecond, time.Millisecond, time.Minute, time.Hour} {
+			m := &metrics{Options{}.withDefaults()}
+			m.add(code, took)
+			require.Equal(t, min(max(code, firstCode), lastCode), scrapedCode(t, m), "%d %s", code, took)
+		}
+	}
+	require.Equal(t, cellNanos-1, cell(lastCode, time.Hour), "the last word of a request is before the sum")
+	require.NotEqual(t, cell(200, 100*time.Microsecond), cell(200, 101*time.Microsecond),
+		"a bound belongs to the bucket below")
 }
 
 func TestSlowHeaderIsCutOff(t *testing.T) {

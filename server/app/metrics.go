@@ -10,22 +10,35 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// buckets are the upper bounds of the duration histogram in seconds; one without bound comes after the last.
+// buckets are the upper bounds of the duration histogram in seconds; one without bound comes after
+// the last.
 var buckets = [...]float64{
 	0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 }
 
-// The words in which a process counts: requests by code, requests by duration, sum of durations.
+// The words in which a process counts: requests by code and duration, sum of durations.
+//
+// A request is one word, whose place is its code and its bucket together. With a word for the code
+// and another one for the duration, a process that is killed between the two would leave two counts
+// of requests that never agree again.
 const (
 	firstCode, lastCode = 100, 599
+	codes, durations    = lastCode - firstCode + 1, len(buckets) + 1
 
-	cellCodes   = 0
-	cellBuckets = cellCodes + lastCode - firstCode + 1
-	cellNanos   = cellBuckets + len(buckets) + 1
+	cellNanos = codes * durations
 
 	// NumCounters is how many counters a process needs. They only grow.
 	NumCounters = cellNanos + 1
 )
+
+// cell is the word of the requests with a code and a duration.
+func cell(code int, took time.Duration) int {
+	bucket := 0
+	for bucket < len(buckets) && took.Seconds() > buckets[bucket] {
+		bucket++
+	}
+	return (min(max(code, firstCode), lastCode)-firstCode)*durations + bucket
+}
 
 const (
 	gaugeInFlight = iota
@@ -38,8 +51,8 @@ type metrics struct {
 	Options
 }
 
-// count counts the requests that next serves. A request is counted when its handler has returned and before the end of
-// its answer is sent, so who has an answer finds it counted.
+// count counts the requests that next serves. A request is counted when its handler has returned
+// and before the end of its answer is sent, so who has an answer finds it counted.
 func (m *metrics) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
@@ -59,12 +72,7 @@ func (m *metrics) count(next http.Handler) http.Handler {
 }
 
 func (m *metrics) add(code int, took time.Duration) {
-	m.Counters[cellCodes+min(max(code, firstCode), lastCode)-firstCode].Add(1)
-	bucket := 0
-	for bucket < len(buckets) && took.Seconds() > buckets[bucket] {
-		bucket++
-	}
-	m.Counters[cellBuckets+bucket].Add(1)
+	m.Counters[cell(code, took)].Add(1)
 	m.Counters[cellNanos].Add(uint64(took))
 }
 
@@ -101,7 +109,8 @@ func (m *metrics) handler() http.Handler {
 // What /metrics shows, under the names that Prometheus clients use where they have one.
 var (
 	requestsDesc = prometheus.NewDesc("http_requests_total",
-		"Requests answered, by code, over all workers; without those to /healthz, /metrics and /admin.", []string{"code"}, nil)
+		"Requests answered, by code, over all workers; without those to /healthz, /metrics and /admin.", []string{"code"},
+		nil)
 	durationDesc = prometheus.NewDesc("http_request_duration_seconds",
 		"Time from a request's header read to its handler's end, over all workers; of the same requests.", nil, nil)
 	inFlightDesc = prometheus.NewDesc("http_requests_in_flight",
@@ -124,21 +133,27 @@ func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	sums := sum(m.AllCounters(), NumCounters)
-	for i, n := range sums[cellCodes:cellBuckets] {
+	var byDuration [durations]uint64
+	for i := range codes {
+		var n uint64
+		for bucket, in := range sums[i*durations : (i+1)*durations] {
+			n += in
+			byDuration[bucket] += in
+		}
 		if code := firstCode + i; n > 0 || code == http.StatusOK { // from the start, so that a rate knows its first step
 			to <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), strconv.Itoa(code))
 		}
 	}
-	// The count is taken from the buckets, so that they agree while requests are being counted.
 	var count uint64
 	cumulative := make(map[float64]uint64, len(buckets))
 	for i, bound := range buckets {
-		count += sums[cellBuckets+i]
+		count += byDuration[i]
 		cumulative[bound] = count
 	}
-	count += sums[cellBuckets+len(buckets)]
+	count += byDuration[len(buckets)]
 	to <- prometheus.MustNewConstHistogram(durationDesc, count, time.Duration(sums[cellNanos]).Seconds(), cumulative)
-	to <- prometheus.MustNewConstMetric(inFlightDesc, prometheus.GaugeValue, float64(sum(m.AllGauges(), NumGauges)[gaugeInFlight]))
+	to <- prometheus.MustNewConstMetric(inFlightDesc, prometheus.GaugeValue,
+		float64(sum(m.AllGauges(), NumGauges)[gaugeInFlight]))
 	to <- prometheus.MustNewConstMetric(cpuDesc, prometheus.CounterValue, m.CPUTime().Seconds())
 	to <- prometheus.MustNewConstMetric(startDesc, prometheus.GaugeValue, float64(m.Started.UnixNano())/1e9)
 	to <- prometheus.MustNewConstMetric(restartsDesc, prometheus.CounterValue, float64(m.Restarts()))

@@ -19,8 +19,8 @@ type Work struct {
 // MaxIterations bounds It1, It2 and their product. So many take a few minutes; more is a mistake.
 const MaxIterations = 100_000_000_000
 
-// ParseWork reads the numbers of a query string. The error is one line for the client, which names the parameter, its
-// value and what would be right.
+// ParseWork reads the numbers of a query string. The error is one line for the client, which names
+// the parameter, its value and what would be right.
 func ParseWork(query string) (Work, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -36,7 +36,8 @@ func ParseWork(query string) (Work, error) {
 		case len(given) == 0:
 			return Work{}, fmt.Errorf("%s is missing: want a whole number from 0 to %d", p.name, MaxIterations)
 		case len(given) > 1:
-			return Work{}, fmt.Errorf("%s is given %d times: want it once, a whole number from 0 to %d", p.name, len(given), MaxIterations)
+			return Work{}, fmt.Errorf("%s is given %d times: want it once, a whole number from 0 to %d", p.name, len(given),
+				MaxIterations)
 		}
 		n, err := strconv.ParseUint(given[0], 10, 64)
 		if err != nil || n > MaxIterations {
@@ -77,17 +78,18 @@ const hashPrime = 1099511628211
 const (
 	// chunk is after how many iterations the clock is read: some tens of microseconds of work.
 	chunk = 1 << 14
-	// checkInterval is how often the client is looked for. Within the 10 ms that the loop of a client that has gone may
-	// go on, there are several looks.
+	// checkInterval is how often the client is looked for. Within the 10 ms that the loop of a client
+	// that has gone may go on, there are several looks.
 	checkInterval = 2 * time.Millisecond
 )
 
 // errGone says that nobody waits for the outcome any more.
 var errGone = errors.New("the client has gone")
 
-// Run makes the iterations of the original: i from 0 to It1, in each j from 0 to It2; when i is a multiple of 554, c
-// grows by c + j. c stays 0 where It2 is 1, and the original never showed it, so a program that left the loop out would
-// answer the same. Therefore each iteration also goes into a hash, by which the next depends on the one before.
+// Run makes the iterations of the original: i from 0 to It1, in each j from 0 to It2; when i is a
+// multiple of 554, c grows by c + j. c stays 0 where It2 is 1, and the original never showed it, so
+// a program that left the loop out would answer the same. Therefore each iteration also goes into a
+// hash, by which the next depends on the one before.
 //
 // gone is asked every 2 ms whether the client has gone; then Run ends with an error.
 func (w Work) Run(gone func() bool) (Outcome, error) {
@@ -132,7 +134,8 @@ func serveWorkload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.ContentLength != 0 {
-		// net/http looks for the end of the connection only behind the body. One that is longer is the client's problem.
+		// net/http looks for the end of the connection only behind the body. One that is longer is the
+		// client's problem.
 		_, _ = io.CopyN(io.Discard, r.Body, maxBodyBytes)
 	}
 	begun := time.Now()
@@ -146,15 +149,17 @@ func serveWorkload(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Checksum", outcome.Checksum())
 	h.Set("Server-Timing", "work;dur="+strconv.FormatFloat(float64(took)/float64(time.Millisecond), 'f', 6, 64))
-	fmt.Fprintf(w, "Server: %s. Time: %s. Computation took %s s\n", localIP(r), begun.Format(time.TimeOnly), pythonSeconds(took))
+	fmt.Fprintf(w, "Server: %s. Time: %s. Computation took %s s\n", localIP(r), begun.Format(time.TimeOnly),
+		pythonSeconds(took))
 }
 
 // watch returns a function that reports whether the client of r has gone.
 //
-// net/http then cancels the request's context, but hears of it only when the runtime polls the network. So the computation
-// makes it poll every 2 ms. That costs some microseconds, and nothing for a request that is shorter; and whoever else is
-// served by a busy worker waits for those 2 ms instead of the 10 ms after which Go takes the processor away
-// (measured, /healthz beside one long computation: median 1.3 instead of 14 ms).
+// net/http then cancels the request's context, but hears of it only when the runtime polls the
+// network. So the computation makes it poll every 2 ms. That costs some microseconds, and nothing
+// for a request that is shorter; and whoever else is served by a busy worker waits for those 2 ms
+// instead of the 10 ms after which Go takes the processor away (measured, /healthz beside one long
+// computation: median 1.3 instead of 14 ms).
 func watch(r *http.Request) func() bool {
 	return func() bool {
 		pause()
@@ -162,10 +167,11 @@ func watch(r *http.Request) func() bool {
 	}
 }
 
-// pythonSeconds prints a duration as the original did: repr of a Python float of seconds with whole microseconds.
+// pythonSeconds prints a duration as the original did: repr of a Python float of seconds with whole
+// microseconds.
 func pythonSeconds(d time.Duration) string {
-	// One division: Duration.Seconds adds two quotients, and the sum may be the neighbour of the nearest float
-	// (1.6920899999999999 for 1.69209).
+	// One division: Duration.Seconds adds two quotients, and the sum may be the neighbour of the
+	// nearest float (1.6920899999999999 for 1.69209).
 	seconds := float64(d.Round(time.Microsecond).Microseconds()) / 1e6
 	if seconds != 0 && seconds < 1e-4 {
 		return strconv.FormatFloat(seconds, 'e', -1, 64)

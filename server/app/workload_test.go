@@ -44,7 +44,8 @@ func TestParseWork(t *testing.T) {
 }
 
 func FuzzParseWork(f *testing.F) {
-	for _, s := range []string{"it1=1&it2=2", "it1=-1", "it1=%00&it2=%ff", "it1=1;it2=2", "it2=99999999999999999999&it1=1"} {
+	for _, s := range []string{"it1=1&it2=2", "it1=-1", "it1=%00&it2=%ff", "it1=1;it2=2",
+		"it2=99999999999999999999&it1=1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, query string) {

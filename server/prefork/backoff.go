@@ -13,12 +13,13 @@ const (
 	healthy = 10 * time.Second
 )
 
-// delay is how long to wait before a worker is started again after so many failures in a row: 100 ms,
-// doubled for each further failure, up to 30 s, of which a random part of up to a half is taken off. r is
-// that part's random number, in [0, 1). Without failures there is no delay.
+// delay is how long to wait before a worker is started again after so many failures in a row: 100
+// ms, doubled for each further failure, up to 30 s, of which a random part of up to a half is taken
+// off. r is that part's random number, in [0, 1). Without failures there is no delay.
 //
-// The usual full jitter (anything from 0 to the delay) was rejected: several draws near 0 in a row would let a
-// worker that dies at once spin. Half is enough to keep workers that died together from starting together.
+// The usual full jitter (anything from 0 to the delay) was rejected: several draws near 0 in a row
+// would let a worker that dies at once spin. Half is enough to keep workers that died together from
+// starting together.
 func delay(failures int, r float64) time.Duration {
 	if failures <= 0 {
 		return 0

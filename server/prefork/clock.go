@@ -17,15 +17,16 @@ var clockBase, clockZero = time.Now(), func() int64 {
 	return ts.Nano()
 }()
 
-// monotonic is the time on CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share and which
-// stands still while the machine sleeps. It goes through Go's clock because that needs no system call.
+// monotonic is the time on CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share
+// and which stands still while the machine sleeps. It goes through Go's clock because that needs no
+// system call.
 func monotonic() int64 {
 	return clockZero + int64(time.Since(clockBase))
 }
 
-// processCPU is the processor time that a process of this machine has used until now. The clock of a process
-// has an id that is computed from its pid (clock_getcpuclockid(3)), counts nanoseconds where
-// /proc/PID/stat counts hundredths of a second, and may be read by anybody.
+// processCPU is the processor time that a process of this machine has used until now. The clock of
+// a process has an id that is computed from its pid (clock_getcpuclockid(3)), counts nanoseconds
+// where /proc/PID/stat counts hundredths of a second, and may be read by anybody.
 func processCPU(pid int) (time.Duration, error) {
 	const wholeProcess = 2
 	var ts unix.Timespec

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Master and worker talk in single bytes over a pair of sockets. Orders are not signals: a signal that comes
-// between the start of a worker and its handler would be lost or kill it, a byte waits until it is read. And
-// the pair tells a worker that its master is gone, whatever killed it, because reading ends. (Pdeathsig
-// does not: it fires when the thread that started the worker ends, not the process.)
+// Master and worker talk in single bytes over a pair of sockets. Orders are not signals: a signal
+// that comes between the start of a worker and its handler would be lost or kill it, a byte waits
+// until it is read. And the pair tells a worker that its master is gone, whatever killed it,
+// because reading ends. (Pdeathsig does not: it fires when the thread that started the worker ends,
+// not the process.)
 
 // order is what the master tells a worker.
 type order byte
@@ -22,6 +23,8 @@ const (
 	orderDrain order = 'd' // everybody stops: empty the queue, finish, leave
 	orderLeave order = 'l' // only you: leave the queue to the others, finish, leave
 	orderQuick order = 'q' // leave now
+
+	orderReopen order = 'u' // open the log file by its name again; at any time
 )
 
 // report is what a worker tells the master.
@@ -30,10 +33,12 @@ type report byte
 const (
 	reportReady  report = 'r' // can serve
 	reportRetire report = 'o' // asks to be replaced
+	reportClosed report = 'c' // accepts no more, of those that were told to leave the queue to the others
 )
 
-// controlPair makes the two ends, the master's and the worker's. Neither is inherited by a process that it is
-// not handed to: another worker that held the master's end would keep this one from seeing the master die.
+// controlPair makes the two ends, the master's and the worker's. Neither is inherited by a process
+// that it is not handed to: another worker that held the master's end would keep this one from
+// seeing the master die.
 func controlPair() (master, worker *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -56,8 +61,8 @@ func receive[T ~byte](f *os.File, got func(T)) {
 	}
 }
 
-// send writes one byte. That it cannot be delivered is not an error here: the other end is gone then, which
-// its reader or the wait for its process will tell.
+// send writes one byte. That it cannot be delivered is not an error here: the other end is gone
+// then, which its reader or the wait for its process will tell.
 func send[T ~byte](f *os.File, what T) {
 	_, _ = f.Write([]byte{byte(what)})
 }

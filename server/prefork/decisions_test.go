@@ -29,6 +29,33 @@ func TestDelay(t *testing.T) {
 	}
 }
 
+func TestDiagnose(t *testing.T) {
+	const boot, timeout = 30 * time.Second, 10 * time.Second
+	for _, c := range []struct {
+		name    string
+		v       vitals
+		timeout time.Duration
+		kind    string
+	}{
+		{"starts", vitals{age: boot - 1}, timeout, ""},
+		{"does not come up", vitals{age: boot}, timeout, hangStart},
+		{"does not come up, without a timeout of requests", vitals{age: boot}, 0, hangStart},
+		{"serves", vitals{ready: true, age: time.Hour, silence: time.Second, oldest: timeout}, timeout, ""},
+		{"a request is too old", vitals{ready: true, oldest: timeout + 1}, timeout, hangStuck},
+		{"it may be", vitals{ready: true, oldest: time.Hour, silence: time.Hour}, 0, ""},
+		{"silent", vitals{ready: true, silence: timeout - 1}, timeout, ""},
+		{"too silent", vitals{ready: true, silence: timeout}, timeout, hangFrozen},
+		{"and so its request is old", vitals{ready: true, silence: timeout, oldest: timeout + 1}, timeout, hangFrozen},
+		{"a short timeout is no reason to be called frozen", vitals{ready: true, silence: leastSilence - 1}, time.Millisecond,
+			""},
+		{"but longer silence is", vitals{ready: true, silence: leastSilence}, time.Millisecond, hangFrozen},
+	} {
+		kind, why := diagnose(c.v, boot, c.timeout)
+		require.Equal(t, c.kind, kind, c.name)
+		require.Equal(t, kind == "", why == "", c.name)
+	}
+}
+
 func TestYields(t *testing.T) {
 	at := func(open ...uint64) []load {
 		loads := make([]load, len(open))
@@ -143,6 +170,10 @@ func TestPlan(t *testing.T) {
 		{"it wants to retire before it is ready", retiring(crew(s, r, f, f), 0), rest, -1},
 		{"it died while its successor starts", crew(w, r, s, f), cancel, 0},
 		{"it died and so did its successor", crew(w, r, w, f), cancel, 2},
+		{"more than wanted: the last goes", crew(r, r, r, f), leave, 2},
+		{"more than wanted, one of them retires", retiring(crew(r, r, r, f), 1), leave, 1},
+		{"more than wanted, one is not ready", crew(r, s, r, f), leave, 1},
+		{"more than wanted, one waits to be started", crew(r, r, w, f), cancel, 2},
 		{"another one died: it is needed first", retiring(crew(r, w, r, f), 0), rest, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

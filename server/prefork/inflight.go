@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// inflight keeps the account of a worker's requests on its slot. Requests in a handler form a list in the
-// order of their start, so the oldest is at its head, whoever ends first.
+// inflight keeps the account of a worker's requests on its slot. Requests in a handler form a list
+// in the order of their start, so the oldest is at its head, whoever ends first.
 type inflight struct {
 	slot    []atomic.Uint64
 	limit   uint64 // call full after so many requests; 0: never
@@ -24,6 +24,7 @@ type inflight struct {
 
 type request struct {
 	start      int64 // monotonic
+	ended      bool
 	prev, next *request
 }
 
@@ -42,9 +43,14 @@ func (f *inflight) begin() *request {
 	return r
 }
 
+// end may be called again, which changes nothing.
 func (f *inflight) end(r *request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if r.ended {
+		return
+	}
+	r.ended = true
 	if r.prev == nil {
 		f.head = r.next
 	} else {
@@ -73,10 +79,15 @@ func (f *inflight) publish() {
 	f.slot[slotInFlight].Store(f.running)
 }
 
-// wrap accounts for the requests that next handles. The deferred end holds for a handler that panics, too.
+// wrap accounts for the requests that next handles. The deferred end holds for a handler that
+// panics, too.
 func (f *inflight) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer f.end(f.begin())
+		current := f.begin()
+		defer f.end(current)
+		if c, ok := r.Context().Value(connKey{}).(*conn); ok && r.ProtoMajor == 1 {
+			c.request.Store(current)
+		}
 		if f.closing.Load() {
 			// Server.SetKeepAlivesEnabled(false) would do this for all answers, but it closes idle
 			// connections at once, on which the next request may be under way.

@@ -3,6 +3,8 @@
 package prefork
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -17,14 +19,15 @@ import (
 )
 
 const (
-	// patience is how long a worker leaves a connection to another one whose turn it is. Then it takes the
-	// connection itself: a worker that hangs must not hold up the others' clients. That is paid once, as the
-	// worker that hangs is then passed over. It is longer than a worker waits for a processor on a busy machine
-	// (50 ms was not): a connection that goes to the wrong worker for that stays there.
+	// patience is how long a worker leaves a connection to another one whose turn it is. Then it
+	// takes the connection itself: a worker that hangs must not hold up the others' clients. That
+	// is paid once, as the worker that hangs is then passed over. It is longer than a worker waits
+	// for a processor on a busy machine (50 ms was not): a connection that goes to the wrong worker
+	// for that stays there.
 	patience = 200 * time.Millisecond
-	// lookAgain is how often it looks meanwhile. It also looks whenever a connection arrives, so this matters
-	// only when it looked while another worker was between accepting and counting. Less than 1 ms is not to
-	// be had from the poller, which waits in whole milliseconds.
+	// lookAgain is how often it looks meanwhile. It also looks whenever a connection arrives, so
+	// this matters only when it looked while another worker was between accepting and counting.
+	// Less than 1 ms is not to be had from the poller, which waits in whole milliseconds.
 	lookAgain = time.Millisecond
 )
 
@@ -53,14 +56,15 @@ type listener struct {
 	accepts uint64    // of all workers, at that time
 	taken   *os.File  // accepted, for want of descriptors not yet a connection; nil: none
 
+	over  atomic.Int64 // open connections that handlers took over from net/http
 	mu    sync.Mutex
 	conns map[*conn]struct{} // those that net/http serves
 }
 
 // newListener takes over file, which must be a non-blocking listening TCP socket.
 //
-// The file is not made a net.TCPListener because that offers no way to wait for a connection without
-// accepting it: the Read of its RawConn always fails.
+// The file is not made a net.TCPListener because that offers no way to wait for a connection
+// without accepting it: the Read of its RawConn always fails.
 func newListener(file *os.File, board *scoreboard, self int) (*listener, error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -98,8 +102,8 @@ func (l *listener) setMode(m mode) {
 
 // Accept waits for the next connection that is this worker's.
 //
-// All workers wait for the same socket and are woken by each connection; Go's poller has no way to wake only
-// one of them. Which one accepts is decided in look.
+// All workers wait for the same socket and are woken by each connection; Go's poller has no way to
+// wake only one of them. Which one accepts is decided in look.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		if l.taken == nil {
@@ -148,11 +152,11 @@ func (l *listener) take() (int, error) {
 	}
 }
 
-// look accepts a connection if there is one and it is this worker's turn. Otherwise it is not done, and is
-// called again when another connection arrives or at the deadline it has set.
+// look accepts a connection if there is one and it is this worker's turn. Otherwise it is not done,
+// and is called again when another connection arrives or at the deadline it has set.
 //
-// The poller reports arrivals, not that something is there (it is edge triggered), so before look says it is
-// not done it must have seen the queue empty, or have set a deadline.
+// The poller reports arrivals, not that something is there (it is edge triggered), so before look
+// says it is not done it must have seen the queue empty, or have set a deadline.
 func (l *listener) look(socket int) (fd int, err error, done bool) {
 	own := l.board.slot(l.self)
 	for {
@@ -164,7 +168,7 @@ func (l *listener) look(socket int) (fd int, err error, done bool) {
 			if own[slotMissed].Load() != 0 {
 				own[slotMissed].Store(0)
 			}
-			l.board.loads(l.loads)
+			l.loads = l.board.loads(l.loads[:cap(l.loads)])
 			queued := queueLength(socket) // after the loads: see yields
 			if queued == 0 {
 				l.waiting = time.Time{}
@@ -207,9 +211,10 @@ func (l *listener) look(socket int) (fd int, err error, done bool) {
 	}
 }
 
-// patient reports whether to leave it to the others once more. As long as anybody accepts, the queue moves.
-// When nobody has for a while, the one whose turn it is gets marked as not to be counted on until it looks at
-// the queue again. Otherwise each further connection would have to wait as long.
+// patient reports whether to leave it to the others once more. As long as anybody accepts, the
+// queue moves. When nobody has for a while, the one whose turn it is gets marked as not to be
+// counted on until it looks at the queue again. Otherwise each further connection would have to
+// wait as long.
 func (l *listener) patient() bool {
 	now := time.Now()
 	if accepts := l.board.words[headAccepts].Load(); l.waiting.IsZero() || accepts != l.accepts {
@@ -224,8 +229,8 @@ func (l *listener) patient() bool {
 	return false
 }
 
-// shortage is an error of accept that passes. net/http goes on after errors that say they are temporary; of
-// these Go calls only some so.
+// shortage is an error of accept that passes. net/http goes on after errors that say they are
+// temporary; of these Go calls only some so.
 type shortage struct{ error }
 
 func (shortage) Timeout() bool   { return false }
@@ -261,13 +266,14 @@ func (l *listener) forget(c *conn) {
 // uncount takes a connection off the board.
 func (l *listener) uncount() { l.board.slot(l.self)[slotConnections].Add(^uint64(0)) }
 
-// letGo makes net/http close the connections from which no request has come for a while, counted from begin at the
-// earliest (in monotonic time), and returns how many connections it still serves.
+// letGo makes net/http close the connections from which no request has come for a while, counted
+// from begin at the earliest (in monotonic time), and returns how many connections it still serves.
 //
-// It sets a deadline in the past and does not close them: a request that net/http has read but does not know of
-// yet (with more to do than there is processor for, that can take long) goes on then, and a Read that waits ends.
-// Server.Shutdown was rejected for this: it closes what is idle by what net/http knows, throws away requests that
-// are read after it has begun, and waits five seconds for a connection without any.
+// It sets a deadline in the past and does not close them: a request that net/http has read but does
+// not know of yet (with more to do than there is processor for, that can take long) goes on then,
+// and a Read that waits ends. Server.Shutdown was rejected for this: it closes what is idle by what
+// net/http knows, throws away requests that are read after it has begun, and waits five seconds for
+// a connection without any.
 func (l *listener) letGo(begin int64, quiet time.Duration) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -278,39 +284,83 @@ func (l *listener) letGo(begin int64, quiet time.Duration) int {
 	return len(l.conns)
 }
 
-// conn is a connection that is counted. The rest is the TCPConn's, so that net/http finds what it looks for
-// (sendfile by ReadFrom, CloseWrite).
+// conn is a connection that is counted. The rest is the TCPConn's, so that net/http finds what it
+// looks for (sendfile by ReadFrom, CloseWrite).
 type conn struct {
 	*net.TCPConn
 	listener *listener
 	closed   atomic.Bool
+	request  atomic.Pointer[request] // the last one, of HTTP/1, which is what a handler can take the connection over from
+	begun    atomic.Bool             // something has been read since it is new or idle: the beginning of a request
 
 	mu    sync.Mutex
 	state http.ConnState
 	since int64 // how long it is in this state, exact from when the worker has to leave
 	let   bool  // go: its deadline is in the past
+	over  bool  // a handler took it over, and has it still
 }
 
-// Close counts before it closes: a client that sees the end of its connection and makes a new one finds it
-// already taken off.
+// connKey is under what a request's context has its *conn.
+type connKey struct{}
+
+// connOf returns what net/http was given when it made nc, nil if that was no conn.
+func connOf(nc net.Conn) *conn {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	c, _ := nc.(*conn)
+	return c
+}
+
+// Close counts before it closes: a client that sees the end of its connection and makes a new one
+// finds it already taken off.
 func (c *conn) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
 		c.listener.forget(c)
 		c.listener.uncount()
+		c.mu.Lock()
+		if c.over {
+			c.over = false
+			c.listener.over.Add(-1)
+		}
+		c.mu.Unlock()
 	}
 	return c.TCPConn.Close()
 }
 
-// follow makes srv tell each connection its state.
-func follow(srv *http.Server) {
+// Read takes note that a request may have begun: to net/http a connection is new or idle until all
+// of its head is there.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	if n > 0 && !c.begun.Load() {
+		c.begun.Store(true)
+	}
+	return n, err
+}
+
+// follow makes srv tell each connection its state, and each request its connection.
+func follow(srv *http.Server, flight *inflight) {
 	told := srv.ConnState
 	srv.ConnState = func(nc net.Conn, s http.ConnState) {
-		if c, ok := nc.(*conn); ok {
+		if c := connOf(nc); c != nil {
+			if r := c.request.Load(); r != nil && s == http.StateHijacked {
+				flight.end(r) // what follows is no request, and may well become older than a request should
+			}
 			c.enter(s)
 		}
 		if told != nil {
 			told(nc, s)
 		}
+	}
+	given := srv.ConnContext
+	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		if given != nil {
+			ctx = given(ctx, nc)
+		}
+		if c := connOf(nc); c != nil {
+			ctx = context.WithValue(ctx, connKey{}, c)
+		}
+		return ctx
 	}
 }
 
@@ -321,7 +371,14 @@ func (c *conn) enter(s http.ConnState) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s == http.StateHijacked && !c.closed.Load() {
+		c.over = true
+		c.listener.over.Add(1)
+	}
 	c.state = s
+	if s == http.StateIdle {
+		c.begun.Store(false)
+	}
 	if mode(c.listener.mode.Load()) != inTurn {
 		c.since = monotonic()
 	}
@@ -335,7 +392,7 @@ func (c *conn) letGo(begin, latest int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	waits := c.state == http.StateNew || c.state == http.StateIdle
-	if waits && max(c.since, begin) <= latest && !c.unread() {
+	if waits && max(c.since, begin) <= latest && !c.begun.Load() && !c.unread() {
 		c.let = true
 		_ = c.SetReadDeadline(time.Unix(1, 0)) // fails only if it is closed
 	}

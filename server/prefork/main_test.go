@@ -5,6 +5,7 @@ package prefork
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -13,8 +14,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,18 +30,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test binary is master and worker too. A master is started with its Config in this variable; its
-// workers find out by Attach. The second one makes workers misbehave.
+// The test binary is master and worker too. A master is started with its Config in this variable;
+// its workers find out by Attach. The second one makes workers misbehave.
 const (
 	masterEnv    = "PREFORK_TEST_MASTER"
 	trickEnv     = "PREFORK_TEST_TRICK"
 	subreaperEnv = "PREFORK_TEST_SUBREAPER" // the master adopts orphans, as process 1 would
+	tlsEnv       = "PREFORK_TEST_TLS"       // a file with certificate and key
 	exitBoot     = 3
 	exitFailed   = 1
 )
 
 func TestMain(m *testing.M) {
 	worker, err := Attach()
+	if err == nil {
+		err = readCertificate()
+	}
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
@@ -47,15 +55,33 @@ func TestMain(m *testing.M) {
 	case os.Getenv(masterEnv) != "":
 		os.Exit(masterMain())
 	}
-	// With -race, processes sleep for a second before they end, in case a race is about to be reported.
+	// With -race, processes sleep for a second before they end, in case a race is about to be
+	// reported.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	// The tests wait for processes most of the time, so more of them run at once than there are processors,
-	// unless the command line says otherwise.
+	// The tests wait for processes most of the time, so more of them run at once than there are
+	// processors, unless the command line says otherwise.
 	flag.Parse()
 	if !given("test.parallel") {
 		flag.Set("test.parallel", "6")
 	}
 	os.Exit(m.Run())
+}
+
+// tlsConfig is nil if there is no certificate.
+var tlsConfig *tls.Config
+
+// readCertificate reads what a worker needs in the master, too: see the comment of the package.
+func readCertificate() error {
+	path := os.Getenv(tlsEnv)
+	if path == "" {
+		return nil
+	}
+	cert, err := tls.LoadX509KeyPair(path, path)
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	tlsConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	return nil
 }
 
 func given(name string) bool {
@@ -64,13 +90,34 @@ func given(name string) bool {
 	return found
 }
 
+// proof makes the tests as long as what they show is to hold, which takes minutes: make
+// supervisor-proof.
+var proof = os.Getenv("SUPERVISOR_PROOF") != ""
+
+// often is how often something is tried.
+func often(usual, inProof int) int {
+	if proof {
+		return inProof
+	}
+	return usual
+}
+
+// Limits of time show nothing by themselves on a machine that builds and tests much else at once,
+// as the race detector makes it. So what has to come has very long, and what must not take long is
+// compared with what would be wrong.
+const (
+	// late is when what should have come will come no more.
+	late = 30 * time.Second
+	// quick is less than what waits for the grace that a server has by default.
+	quick = defaultGrace / 2
+)
+
 func masterMain() int {
 	var cfg Config
 	if err := json.Unmarshal([]byte(os.Getenv(masterEnv)), &cfg); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitFailed
 	}
-	os.Unsetenv(masterEnv)
 	if os.Getenv(subreaperEnv) != "" {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -79,7 +126,11 @@ func masterMain() int {
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Ready = func(addr net.Addr) { fmt.Fprintf(os.Stderr, "listening on %s\n", addr) }
-	err := Run(context.Background(), cfg)
+	run := func() error { return Run(context.Background(), cfg) }
+	if cfg.Workers == 0 {
+		run = func() error { return ServeAlone(context.Background(), cfg, &http.Server{Handler: application(nil)}) }
+	}
+	err := run()
 	fmt.Fprintf(os.Stderr, "run returned: %v\n", err)
 	var boot *BootError
 	switch {
@@ -91,14 +142,32 @@ func masterMain() int {
 	return 0
 }
 
-// workerMain serves a little application that shows what the package does and can be made to behave badly.
+// workerMain serves a little application that shows what the package does and can be made to behave
+// badly.
 func workerMain(w *Worker) int {
 	switch trick := os.Getenv(trickEnv); trick {
 	case "":
 	case "boot-exit":
+		fmt.Fprintln(os.Stderr, "no database to be had")
 		return 7
+	case "dies": // the worker of the first slot, 50 ms after it began to serve, every time
+		if w.slot == 0 {
+			go func() {
+				for w.board.state(0) != stateReady {
+					time.Sleep(time.Millisecond)
+				}
+				time.Sleep(50 * time.Millisecond)
+				os.Exit(5)
+			}()
+		}
 	case "boot-hang":
+		fmt.Fprintln(os.Stderr, "hanging")
 		time.Sleep(time.Hour)
+	case "last-hangs":
+		if w.slot > 0 {
+			fmt.Fprintln(os.Stderr, "hanging")
+			time.Sleep(time.Hour)
+		}
 	case "few-files":
 		// Enough for what the runtime and the listener need, and a few connections.
 		limit := unix.Rlimit{Cur: 24, Max: 24}
@@ -106,17 +175,70 @@ func workerMain(w *Worker) int {
 			fmt.Fprintln(os.Stderr, err)
 			return exitFailed
 		}
-	default: // a file: workers other than those of the first start do not come up while it is there
-		if _, err := os.Stat(trick); err == nil {
-			return 7
+	case "deaf": // not even SIGABRT ends it
+		signal.Ignore(unix.SIGABRT)
+	default: // a file
+		if path, ok := strings.CutPrefix(trick, "fifth-exits:"); ok {
+			if n, err := started(path); n == 5 || err != nil {
+				fmt.Fprintln(os.Stderr, "the fifth", err)
+				return 7
+			}
+			break
+		}
+		// Workers that start while it is there wait until it is not, hang, or do not come up.
+		for text, err := os.ReadFile(trick); err == nil; text, err = os.ReadFile(trick) {
+			switch string(text) {
+			case "wait":
+				time.Sleep(5 * time.Millisecond)
+			case "hang":
+				fmt.Fprintln(os.Stderr, "hanging")
+				time.Sleep(time.Hour)
+			default:
+				return 7
+			}
 		}
 	}
+	mux := application(w)
+	server := &http.Server{Handler: mux}
+	socketServer(server, mux)
+	server.TLSConfig = tlsConfig
+	if err := w.Serve(server); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	return 0
+}
+
+// started counts the workers that start, in a file.
+func started(path string) (int64, error) {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	if _, err := file.WriteString("x"); err != nil {
+		return 0, err
+	}
+	return file.Seek(0, io.SeekCurrent)
+}
+
+// application is what is served, by w or, if that is nil, by a process alone.
+func application(w *Worker) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/pid", func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, os.Getpid()) })
 	mux.HandleFunc("/sleep", func(rw http.ResponseWriter, r *http.Request) {
 		d, _ := time.ParseDuration(r.FormValue("d"))
 		time.Sleep(d)
 		fmt.Fprint(rw, os.Getpid())
+	})
+	mux.HandleFunc("/hold", func(rw http.ResponseWriter, r *http.Request) { // until there is a file
+		for {
+			if _, err := os.Stat(r.FormValue("file")); err == nil {
+				fmt.Fprint(rw, os.Getpid())
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
 	})
 	mux.HandleFunc("/burn", func(rw http.ResponseWriter, r *http.Request) {
 		d, _ := time.ParseDuration(r.FormValue("d"))
@@ -146,6 +268,8 @@ func workerMain(w *Worker) int {
 		rw.Write(out)
 	})
 	mux.HandleFunc("/stuck", stuckHandler)
+	mux.HandleFunc("/exit", func(http.ResponseWriter, *http.Request) { os.Exit(0) })
+	mux.HandleFunc("/say", func(rw http.ResponseWriter, r *http.Request) { fmt.Fprintln(os.Stderr, r.FormValue("what")) })
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	mux.HandleFunc("/hijack", func(rw http.ResponseWriter, r *http.Request) {
 		c, buf, err := rw.(http.Hijacker).Hijack()
@@ -174,11 +298,15 @@ func workerMain(w *Worker) int {
 	mux.HandleFunc("/env", func(rw http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(rw, "%q %s %v", os.Getenv(workerEnv), os.Getenv("GOMAXPROCS"), os.Args)
 	})
-	if err := w.Serve(&http.Server{Handler: mux}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return exitFailed
-	}
-	return 0
+	mux.HandleFunc("/build", func(rw http.ResponseWriter, r *http.Request) { // the size of the program
+		info, err := os.Stat(runningProgram)
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(rw, info.Size())
+	})
+	return mux
 }
 
 //go:noinline
@@ -204,6 +332,9 @@ type server struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	addr string
+	// namespace: the pids in the log are those of a namespace, all of whose processes end with the
+	// master.
+	namespace bool
 
 	mu      sync.Mutex
 	log     strings.Builder
@@ -212,8 +343,17 @@ type server struct {
 	code    int
 }
 
-// startMaster starts a master with its workers, and sees to it that none of them is left after the test.
+// startMaster starts a master with its workers, and sees to it that none of them is left after the
+// test.
 func startMaster(t *testing.T, cfg Config, env ...string) *server {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	return startProgram(t, exe, configText(t, cfg), env...)
+}
+
+// configText is how a master under test gets its configuration.
+func configText(t *testing.T, cfg Config) string {
 	t.Helper()
 	if cfg.Addr == "" {
 		cfg.Addr = "127.0.0.1:0"
@@ -225,11 +365,19 @@ func startMaster(t *testing.T, cfg Config, env ...string) *server {
 		Ready *int `json:",omitempty"`
 	}{Config: cfg})
 	require.NoError(t, err)
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	s := &server{t: t, changed: make(chan struct{}), ended: make(chan struct{})}
-	s.cmd = exec.Command(exe, os.Args[1:]...)
-	s.cmd.Env = append(append(os.Environ(), masterEnv+"="+string(text)), env...)
+	return string(text)
+}
+
+// startProgram starts a copy of this test binary as a master.
+func startProgram(t *testing.T, exe, config string, env ...string) *server {
+	t.Helper()
+	return startCommand(t, exec.Command(exe, os.Args[1:]...), config, env...)
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd, config string, env ...string) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, changed: make(chan struct{}), ended: make(chan struct{})}
+	s.cmd.Env = append(append(os.Environ(), masterEnv+"="+config), env...)
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	s.cmd.Stdout, s.cmd.Stderr = write, write
@@ -257,12 +405,18 @@ func startMaster(t *testing.T, cfg Config, env ...string) *server {
 		select {
 		case <-s.ended:
 		default:
+			for _, pid := range s.pidsStarted() {
+				eventually(t, "the dead are waited for", func() bool { return processState(pid) != "Z" })
+			}
 			s.signal(unix.SIGINT)
+		}
+		for _, pid := range s.successors() {
+			syscall.Kill(pid, unix.SIGINT)
 		}
 		select {
 		case <-logged:
-		case <-time.After(30 * time.Second):
-			for _, pid := range s.pidsStarted() {
+		case <-time.After(late):
+			for _, pid := range append(s.pidsStarted(), s.successors()...) {
 				syscall.Kill(pid, unix.SIGKILL)
 			}
 			s.cmd.Process.Kill()
@@ -270,9 +424,9 @@ func startMaster(t *testing.T, cfg Config, env ...string) *server {
 			t.Error("processes were left")
 		}
 		<-s.ended
-		for _, pid := range s.pidsStarted() {
+		for _, pid := range append(s.pidsStarted(), s.successors()...) {
 			if alive(pid) {
-				t.Errorf("worker %d was left", pid)
+				t.Errorf("process %d was left", pid)
 			}
 		}
 		if strings.Contains(s.text(), "DATA RACE") {
@@ -288,9 +442,13 @@ func startMaster(t *testing.T, cfg Config, env ...string) *server {
 // startServer starts a master and waits until it is ready.
 func startServer(t *testing.T, cfg Config, env ...string) *server {
 	t.Helper()
-	s := startMaster(t, cfg, env...)
-	line := s.waitLog("listening on ")
-	s.addr = strings.TrimPrefix(line, "listening on ")
+	return startMaster(t, cfg, env...).listening()
+}
+
+// listening waits until the server is ready.
+func (s *server) listening() *server {
+	s.t.Helper()
+	s.addr = strings.TrimPrefix(s.waitLog("listening on "), "listening on ")
 	return s
 }
 
@@ -303,7 +461,7 @@ func (s *server) text() string {
 // waitLog waits for a line of the log that holds all of what, and returns it.
 func (s *server) waitLog(what ...string) string {
 	s.t.Helper()
-	late := time.After(30 * time.Second)
+	end := time.After(late)
 	for {
 		s.mu.Lock()
 		changed, text := s.changed, s.log.String()
@@ -319,18 +477,26 @@ func (s *server) waitLog(what ...string) string {
 		}
 		select {
 		case <-changed:
-		case <-late:
+		case <-end:
 			require.FailNow(s.t, "not in the log", "%q", what)
 		}
 	}
 }
 
 // pidsStarted are the workers that were ever started, from the log.
-func (s *server) pidsStarted() []int {
+func (s *server) pidsStarted() []int { return s.pids(`msg="worker started"`, "pid=") }
+
+// successors are the masters that were started to take over.
+func (s *server) successors() []int { return s.pids("msg=upgrading", "successor=") }
+
+func (s *server) pids(message, key string) []int {
 	var pids []int
+	if s.namespace {
+		return nil
+	}
 	for line := range strings.Lines(s.text()) {
-		if _, rest, ok := strings.Cut(line, `msg="worker started"`); ok {
-			_, rest, _ = strings.Cut(rest, "pid=")
+		if _, rest, ok := strings.Cut(line, message); ok {
+			_, rest, _ = strings.Cut(rest, key)
 			pid, err := strconv.Atoi(strings.Fields(rest)[0])
 			require.NoError(s.t, err)
 			pids = append(pids, pid)
@@ -351,7 +517,7 @@ func (s *server) wait() int {
 	select {
 	case <-s.ended:
 		return s.code
-	case <-time.After(30 * time.Second):
+	case <-time.After(late):
 		require.FailNow(s.t, "the master does not end")
 		return -1
 	}
@@ -376,7 +542,7 @@ func (s *server) shared() shared {
 
 // client has one connection, which it keeps.
 func (s *server) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: 10 * time.Second}
+	return &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: late}
 }
 
 func get(t *testing.T, c *http.Client, url string) string {
@@ -407,18 +573,27 @@ func (s *server) dial(text string) *net.TCPConn {
 	s.t.Cleanup(func() { c.Close() })
 	_, err = io.WriteString(c, text)
 	require.NoError(s.t, err)
-	require.NoError(s.t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(s.t, c.SetReadDeadline(time.Now().Add(late)))
 	return c.(*net.TCPConn)
+}
+
+// held is the path of a request that is answered once release was called.
+func held(t *testing.T) (path string, release func()) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "release")
+	return "/hold?file=" + url.QueryEscape(file), func() { require.NoError(t, os.WriteFile(file, nil, 0o600)) }
 }
 
 func wire(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: test\r\n\r\n" }
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	wait := 2 * time.Millisecond
+	for end := time.Now().Add(late); !done(); wait = min(2*wait, 50*time.Millisecond) {
 		if time.Now().After(end) {
 			require.FailNow(t, "did not happen", what)
 		}
+		time.Sleep(wait)
 	}
 }
 

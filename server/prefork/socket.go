@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openSocket listens on addr and returns the bare descriptor of the socket, out of reach of Go's poller: a
-// listener that the poller knows would wake the master for every connection it is never going to accept.
+// openSocket listens on addr and returns the bare descriptor of the socket, out of reach of Go's
+// poller: a listener that the poller knows would wake the master for every connection it is never
+// going to accept.
 //
-// Multipath TCP, Go's default for listeners, is off: the filter of refuseNew and the length of the queue are
-// those of a plain TCP socket.
+// Multipath TCP, Go's default for listeners, is off: the filter of refuseNew and the length of the
+// queue are those of a plain TCP socket.
 func openSocket(addr string) (int, net.Addr, error) {
 	lc := net.ListenConfig{}
 	lc.SetMultipathTCP(false)
@@ -25,23 +26,29 @@ func openSocket(addr string) (int, net.Addr, error) {
 		return -1, nil, fmt.Errorf("prefork: cannot listen on %q: %w%s", addr, err, listenHint(err))
 	}
 	defer l.Close()
-	raw, err := l.(*net.TCPListener).SyscallConn()
+	fd, err := bareSocket(l.(*net.TCPListener))
+	return fd, l.Addr(), err
+}
+
+// bareSocket is a copy of a listener's descriptor. It does not come from TCPListener.File: what
+// that returns makes the socket blocking when it is passed on, and with it the descriptors of all
+// workers, which share the flag.
+func bareSocket(l *net.TCPListener) (int, error) {
+	raw, err := l.SyscallConn()
 	if err != nil {
-		return -1, nil, fmt.Errorf("prefork: listener: %w", err)
+		return -1, fmt.Errorf("prefork: listener: %w", err)
 	}
-	// Not TCPListener.File: what that returns makes the socket blocking when it is passed on, and with it
-	// the descriptors of all workers, which share the flag.
 	fd := -1
 	var dupErr error
 	if err := raw.Control(func(s uintptr) {
 		fd, dupErr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0)
 	}); err != nil {
-		return -1, nil, fmt.Errorf("prefork: listener: %w", err)
+		return -1, fmt.Errorf("prefork: listener: %w", err)
 	}
 	if dupErr != nil {
-		return -1, nil, fmt.Errorf("prefork: duplicating the listener: %w", dupErr)
+		return -1, fmt.Errorf("prefork: duplicating the listener: %w", dupErr)
 	}
-	return fd, l.Addr(), nil
+	return fd, nil
 }
 
 func listenHint(err error) string {
@@ -56,8 +63,8 @@ func listenHint(err error) string {
 	return ""
 }
 
-// handout is a copy of fd for a process about to be started, to be closed afterwards. os.NewFile finds the
-// descriptor non-blocking and leaves it so.
+// handout is a copy of fd for a process about to be started, to be closed afterwards. os.NewFile
+// finds the descriptor non-blocking and leaves it so.
 func handout(fd int, name string) (*os.File, error) {
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -66,10 +73,11 @@ func handout(fd int, name string) (*os.File, error) {
 	return os.NewFile(uintptr(dup), name), nil
 }
 
-// refuseNew makes the kernel drop packets that would open a new connection to the listening socket, which
-// every process may ask of its own sockets. The clients send them again a second later and are refused properly
-// then, as the socket is closed. What is in the queue stays, so it can be emptied: without the filter a
-// client may always slip in between the last accept and the close, and be reset.
+// refuseNew makes the kernel drop packets that would open a new connection to the listening socket,
+// which every process may ask of its own sockets. The clients send them again a second later and
+// are refused properly then, as the socket is closed. What is in the queue stays, so it can be
+// emptied: without the filter a client may always slip in between the last accept and the close,
+// and be reset.
 func refuseNew(socket int) error {
 	const (
 		flags  = 13 // offset in the TCP header, which is where the filter's view of the packet starts
@@ -94,8 +102,9 @@ func queueLength(socket int) int {
 	if n, err := unix.Poll(fds, 0); n <= 0 || err != nil || fds[0].Revents&unix.POLLIN == 0 {
 		return 0
 	}
-	// For a listening socket Linux reports the queue where it has the unacknowledged segments of others
-	// (tcp_info in tcp(7); `ss -l` shows the same number). A system that does not is taken to have one.
+	// For a listening socket Linux reports the queue where it has the unacknowledged segments of
+	// others (tcp_info in tcp(7); `ss -l` shows the same number). A system that does not is taken to
+	// have one.
 	info, err := unix.GetsockoptTCPInfo(socket, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
 		return 1
