@@ -1,58 +1,61 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"syscall"
+	"net/url"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-
+	"rampart/loadtest/host"
 	"rampart/loadtest/inject"
-	"rampart/loadtest/report"
+	"rampart/loadtest/result"
 )
 
 // A CPUMeter returns the processor time, user and system, that something has used so far.
-type CPUMeter func() (time.Duration, error)
+type CPUMeter = host.Meter
 
 // usage meters processor time between the edges of a window. The zero value of meter: nothing is known.
 type usage struct {
 	meter CPUMeter
 	since time.Time // when the window opened
 	begun time.Duration
-	spent *report.CPU // set when the window has closed
+	spent *result.CPU // set when the window has closed
 	err   error
 }
 
-// edge takes a reading; the first opens the window, the second closes it.
+// edge takes a reading; the first opens the window, the second closes it. What the first one complains
+// of was before the window, so it is asked again.
 func (u *usage) edge() {
 	if u.meter == nil || u.err != nil {
 		return
 	}
 	used, err := u.meter()
+	if err != nil && u.since.IsZero() {
+		used, err = u.meter()
+	}
 	now := time.Now()
 	switch {
 	case err != nil:
 		u.err = err
 	case u.since.IsZero():
 		u.since, u.begun = now, used
+	case used < u.begun:
+		u.err = fmt.Errorf("it went back, from %v to %v", u.begun, used)
 	case now.After(u.since):
-		u.spent = &report.CPU{Used: used - u.begun, Elapsed: now.Sub(u.since)}
+		u.spent = &result.CPU{Used: used - u.begun, Elapsed: now.Sub(u.since)}
 	}
 }
 
-// ownCPU meters this process.
-func ownCPU() (time.Duration, error) {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0, fmt.Errorf("processor time of this process: %w", err)
+// unknown says why nothing is known of what was spent; empty: it is known, or nobody asked.
+func (u *usage) unknown() string {
+	if u.err == nil {
+		return ""
 	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
+	return u.err.Error()
 }
 
 // errNoMeter says that a server does not tell its processor time.
@@ -61,25 +64,33 @@ var errNoMeter = errors.New("no process_cpu_seconds_total")
 // cpuMetric is the name under which Prometheus clients in all languages export processor time.
 const cpuMetric = "process_cpu_seconds_total"
 
-// metricsCPU meters the server that c leads to by its /metrics page.
-func metricsCPU(ctx context.Context, c inject.HTTPConfig) CPUMeter {
+// metricsCPU meters the server that c leads to, at address, by its /metrics page: where a name leads to several servers, that
+// of another one would be wrong.
+func metricsCPU(ctx context.Context, c inject.HTTPConfig, address string) CPUMeter {
 	page := *c.URL
 	page.Path, page.RawPath, page.RawQuery = "/metrics", "", ""
+	network := "tcp"
+	if c.Socket != "" {
+		network = "unix"
+	}
+	name := c.Header.Get("Host")
 	transport := &http.Transport{
 		DisableKeepAlives: true, // an idle connection would occupy a worker of the server
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: c.Insecure},
+		TLSClientConfig:   c.TLS(cmp.Or(c.ServerName, (&url.URL{Host: name}).Hostname())),
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
 	}
-	if c.Socket != "" {
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
-		}
+	client := &http.Client{
+		Timeout: 5 * time.Second, Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // to another server
 	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: transport}
 	return func() (time.Duration, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), nil)
 		if err != nil {
 			return 0, err
 		}
+		req.Host = name
 		resp, err := client.Do(req)
 		if err != nil {
 			return 0, err
@@ -88,14 +99,9 @@ func metricsCPU(ctx context.Context, c inject.HTTPConfig) CPUMeter {
 		if resp.StatusCode != http.StatusOK {
 			return 0, errNoMeter
 		}
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		families, err := parser.TextToMetricFamilies(resp.Body)
+		seconds, err := sumMetric(resp.Body, cpuMetric)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", inject.Display(&page), err)
-		}
-		var seconds float64
-		for _, m := range families[cpuMetric].GetMetric() {
-			seconds += m.GetCounter().GetValue() + m.GetUntyped().GetValue()
 		}
 		if seconds == 0 {
 			return 0, errNoMeter
@@ -104,15 +110,24 @@ func metricsCPU(ctx context.Context, c inject.HTTPConfig) CPUMeter {
 	}
 }
 
-// serverCPU returns a meter for the server that c leads to, at address: by its processes where they are on this machine and
-// can be seen, else by its metrics; nil where neither is possible.
-func serverCPU(ctx context.Context, c inject.HTTPConfig, address string) CPUMeter {
-	if meter := listenerCPU(address); meter != nil {
-		return meter
+// serverCPU returns a meter for the server that c leads to, at address: by its processes where they are
+// on this machine and can be seen, else by its metrics. Where neither is possible, the meter says why.
+// told: it is by the metrics.
+func serverCPU(ctx context.Context, c inject.HTTPConfig, address string) (meter CPUMeter, told bool) {
+	meter = host.ServerCPU(address, host.Launch{})
+	_, unseen := meter()
+	if unseen == nil {
+		return meter, false
 	}
-	meter := metricsCPU(ctx, c)
-	if _, err := meter(); err != nil {
-		return nil
+	meter = metricsCPU(ctx, c, address)
+	_, untold := meter()
+	if untold == nil {
+		return meter, true
 	}
-	return meter
+	return unknownCPU(fmt.Errorf("%w; at /metrics: %w", unseen, untold)), false
+}
+
+// unknownCPU meters what cannot be known.
+func unknownCPU(reason error) CPUMeter {
+	return func() (time.Duration, error) { return 0, reason }
 }

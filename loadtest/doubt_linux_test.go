@@ -32,8 +32,8 @@ func startOn(t *testing.T, cpu int, cmd *exec.Cmd) {
 	})
 }
 
-// TestInjectorBesideABusyNeighbour pins the injector to a processor that others keep busy. One neighbour would not be
-// enough: the kernel lets those that seldom compute go first.
+// TestInjectorBesideABusyNeighbour pins the injector to a processor that others keep busy. One
+// neighbour would not be enough: the kernel lets those that seldom compute go first.
 func TestInjectorBesideABusyNeighbour(t *testing.T) {
 	url := "http://" + answering(t)
 	var allowed unix.CPUSet

@@ -10,50 +10,58 @@ import (
 	"testing"
 	"time"
 
+	"rampart/loadtest/gate"
+	"rampart/loadtest/lab"
 	"rampart/loadtest/report"
 	"rampart/loadtest/verdict"
 )
 
 // duel returns the duel of BASELINE and CANDIDATE, and skips where there are none.
-func duel(tb testing.TB) (Duel, *Files) {
+func duel(tb testing.TB) (Duel, *lab.Files) {
 	tb.Helper()
-	s := lab.settings
+	s := shared.settings
 	if s.Baseline == nil || s.Candidate == nil {
 		tb.Skip("BASELINE and CANDIDATE are not set: each is a command with {addr} in it, or a host:port")
 	}
 	startsAtOnce(tb)
+	if warning := unusedInDuel(os.Getenv); warning != "" {
+		say(os.Stderr, "warning: "+warning)
+	}
 	d := Duel{
 		Baseline: *s.Baseline, Candidate: *s.Candidate,
 		Request: s.http(s.Workload("localhost")),
-		Timeout: s.RequestTimeout,
+		Timeout: s.RequestTimeout, Warmup: s.DuelWarmup,
+		SLO: s.SLO,
 	}
 	if s.Server != nil { // of which only what follows the host can be meant
 		d.Request = s.http(s.Server)
 	}
-	if lab.terminal != nil {
-		d.Progress = lab.terminal
+	if shared.terminal != nil {
+		d.Progress = shared.terminal
 	}
-	files, err := NewFiles(s.Results, time.Now())
+	files, err := lab.NewFiles(s.Results, time.Now())
 	if err != nil {
 		tb.Fatal(err)
 	}
+	warnUnlinked(files)
 	d.OnBlock = func(r DuelResult) {
-		line := report.DuelLine(r)
-		fmt.Fprintf(os.Stderr, "%s\n%s", line, report.DuelOutput(r))
+		line := report.DuelLine(r.Duel, r.Report)
+		fmt.Fprintf(os.Stderr, "%s\n%s", line, report.DuelOutput(r.Duel))
 		if swallowed() {
-			lab.terminal.Println(line)
+			shared.terminal.Println(line)
 		}
-		if err := files.WriteDuel(r); err != nil {
+		if err := files.WriteDuel(r.Duel, r.Report); err != nil {
 			tb.Error(err)
 		}
 	}
 	return d, files
 }
 
-// TestDuel compares two servers and fails where the candidate is slower, or fails more often. Inconclusive is no failure, and is said.
+// TestDuel compares two servers and fails where the candidate is slower, or fails more often.
+// Inconclusive is no failure, and is said.
 func TestDuel(t *testing.T) {
 	d, files := duel(t)
-	ctx := lab.ctx
+	ctx := shared.ctx
 	if at, ok := deadline(t); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, at, fmt.Errorf("-timeout is near"))
@@ -64,25 +72,30 @@ func TestDuel(t *testing.T) {
 		t.Errorf("%d blocks are in %s", len(result.Blocks), files.Dir())
 		t.Fatal(err)
 	}
-	fmt.Fprintf(os.Stderr, "%s after %d blocks, seed %d; files: %s\n", result.Verdict, len(result.Blocks), result.Seed, files.Dir())
-	if result.Verdict == verdict.Regressed {
-		t.Errorf("the candidate is worse: %s; %s", report.DuelLine(result), result.Failures)
+	fmt.Fprint(os.Stderr, report.DuelAnswers(result.Duel, result.Report))
+	fmt.Fprintf(os.Stderr, "%s after %d blocks, seed %d; files: %s\n", result.Report.Verdict, len(result.Blocks), result.Seed, files.Dir())
+	switch result.Report.Verdict {
+	case verdict.Regressed:
+		t.Errorf("the candidate is worse: %s", result.Report.Meaning)
+	case gate.Unjudged:
+		t.Error(result.Report.Meaning)
 	}
 }
 
-// BenchmarkDuel writes the pair of files of a duel, and reports the median throughput of both sides.
+// BenchmarkDuel writes the pair of files of a duel, and reports the median throughput of both
+// sides.
 func BenchmarkDuel(b *testing.B) {
 	d, _ := duel(b)
 	for b.Loop() {
-		result, err := d.Run(lab.ctx)
+		result, err := d.Run(shared.ctx)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(0, "ns/op")
-		for side, name := range report.SideNames {
+		for side, name := range sideNames {
 			var all []float64
 			for _, block := range result.Blocks {
-				all = append(all, block.Sides[side].Kept.Throughput(result.VUs))
+				all = append(all, block.Sides[side].Throughput())
 			}
 			slices.Sort(all)
 			b.ReportMetric(all[len(all)/2], name+"-req/s")

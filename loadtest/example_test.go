@@ -11,8 +11,8 @@ import (
 	"rampart/loadtest"
 )
 
-// A ramp of a function that takes 10 ms, however many call it at the same time: throughput doubles with the VUs, until
-// the ramp may not have more of them.
+// A ramp of a function that takes 10 ms, however many call it at the same time: throughput doubles
+// with the VUs, until the ramp may not have more of them.
 func ExampleRamp() {
 	target := loadtest.Func(func(ctx context.Context) error {
 		select {

@@ -4,10 +4,12 @@ package loadtest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"rampart/loadtest/report"
+	"rampart/loadtest/result"
 )
 
 // levelFiles are the files of all levels of a run, with -count of all repetitions.
@@ -16,15 +18,16 @@ var levelFiles keeper
 // BenchmarkLevel measures one window for each number of virtual users in VUS.
 func BenchmarkLevel(b *testing.B) {
 	startsAtOnce(b)
+	fits(b, "VUS", slices.Max(shared.settings.VUs))
 	e := experiment(b)
-	if lab.levels.Started.IsZero() {
-		lab.levels.Kind = report.KindLevels
-		lab.levels.Version = version()
-		lab.levels.Machine = thisMachine()
-		lab.levels.Started = time.Now()
+	if shared.levels.Started.IsZero() {
+		shared.levels.Kind = result.KindLevels
+		shared.levels.Version = Version()
+		shared.levels.Machine = thisMachine()
+		shared.levels.Started = time.Now()
 		levelFiles = newKeeper()
 	}
-	for _, vus := range lab.settings.VUs {
+	for _, vus := range shared.settings.VUs {
 		b.Run(fmt.Sprintf("vus=%d", vus), func(b *testing.B) {
 			for b.Loop() {
 				benchmarkLevel(b, e, vus)
@@ -34,11 +37,11 @@ func BenchmarkLevel(b *testing.B) {
 }
 
 func benchmarkLevel(b *testing.B, e Experiment, vus int) {
-	level, err := e.Level(lab.ctx, vus)
+	level, err := e.Level(shared.ctx, vus)
 	if level.Window > 0 {
-		lab.levels.Levels = append(lab.levels.Levels, level)
-		lab.levels.Elapsed = time.Since(lab.levels.Started)
-		levelFiles.keep(lab.levels)
+		shared.levels.Levels = append(shared.levels.Levels, level)
+		shared.levels.Elapsed = time.Since(shared.levels.Started)
+		levelFiles.keep(shared.levels)
 	}
 	switch {
 	case err != nil:

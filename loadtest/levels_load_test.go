@@ -8,15 +8,18 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"rampart/loadtest/report"
+	"rampart/loadtest/result"
 )
 
-// TestLevel measures each level in VUS once, one after the other, at START_AT where that is set. It prints what TestRamp
-// prints, and runs only where -run asks for it. Requests that fail are data and no reason for it to fail; it fails when a
-// level could not be measured, and then there is no result.
+// TestLevel measures each level in VUS once, one after the other, at START_AT where that is set. It
+// prints what TestRamp prints, and runs only where -run asks for it. Requests that fail are data
+// and no reason for it to fail, unless SLO bounds them. It fails when a level does not keep SLO,
+// and when one could not be measured; then the result holds those before it.
 func TestLevel(t *testing.T) {
 	if flag.Lookup("test.run").Value.String() == "" {
 		t.Skip("only where it is asked for: -run TestLevel")
@@ -29,13 +32,18 @@ func TestLevel(t *testing.T) {
 }
 
 func runLevels(t *testing.T) error {
-	e, vus := lab.settings.durations(), lab.settings.VUs
-	ctx := lab.ctx
+	e, vus := shared.settings.durations(), shared.settings.VUs
+	if err := shared.settings.fits("VUS", slices.Max(vus)); err != nil {
+		return err
+	}
+	ctx := shared.ctx
 	if at, ok := deadline(t); ok {
 		budget := e.wait() + time.Duration(len(vus))*e.duration()
 		if left := time.Until(at); left < budget {
-			return fmt.Errorf("%d levels may take %v, but -timeout leaves %v: use -timeout=%v or more, a smaller DURATION or fewer VUS",
-				len(vus), budget.Round(time.Second), left.Round(time.Second), (budget + 2*finishing + time.Minute).Round(time.Minute))
+			return fmt.Errorf("%d levels may take %v, but -timeout leaves %v: use -timeout=%v or more, a smaller DURATION or "+
+				"fewer VUS",
+				len(vus), budget.Round(time.Second), left.Round(time.Second),
+				(budget + 2*finishing + time.Minute).Round(time.Minute))
 		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, at, errors.New("-timeout is near"))
@@ -46,7 +54,8 @@ func runLevels(t *testing.T) error {
 		return err
 	}
 	files := newKeeper()
-	result := Result{Kind: report.KindLevels, Version: version(), Started: time.Now(), Machine: thisMachine()}
+	result := Result{Kind: result.KindLevels, Version: Version(), Started: time.Now(), Machine: thisMachine()}
+	var broken []error
 	for _, n := range vus {
 		level, levelErr := e.Level(ctx, n)
 		if err = levelErr; err == nil && level.Requests == 0 && level.Failures.Total() == 0 {
@@ -61,15 +70,13 @@ func runLevels(t *testing.T) error {
 		if err != nil {
 			break
 		}
-	}
-	canceled := lab.ctx.Err() != nil
-	if err != nil && !canceled {
-		return err
+		if err := shared.settings.SLO.Err(level.Measurement); err != nil {
+			broken = append(broken, fmt.Errorf("SLO=%s is not kept at %d vus: %w", shared.settings.SLO, n, err))
+		}
 	}
 	if len(result.Levels) > 0 {
 		say(os.Stderr, fmt.Sprintf("%sresults: %s", report.Summary(result), files.where()))
-		result.Settings, result.Target = lab.settings.List(), lab.target
 		conclude(result)
 	}
-	return err
+	return errors.Join(append([]error{err}, broken...)...)
 }

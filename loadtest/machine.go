@@ -1,43 +1,33 @@
 package loadtest
 
 import (
-	"bufio"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
-	"rampart/loadtest/report"
+	"rampart/loadtest/host"
+	"rampart/loadtest/result"
 )
 
-func thisMachine() report.Machine {
-	host, _ := os.Hostname() // an empty name says well enough that there is none
-	return report.Machine{
-		Host: host,
+func thisMachine() result.Machine {
+	name, _ := os.Hostname() // an empty name says well enough that there is none
+	return result.Machine{
+		Host: name,
 		OS:   runtime.GOOS,
 		Arch: runtime.GOARCH,
-		CPU:  cpuModel(),
+		CPU:  host.CPUModel(),
 		CPUs: runtime.GOMAXPROCS(0),
 	}
 }
 
-// cpuModel is the name that Linux gives the processor, empty where there is none.
-func cpuModel() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
+// commit is set by the linker (Makefile). Go itself knows none of a worktree of git, or that of a
+// repository around it.
+var commit string
 
-// version is that of this module in the running program, with the commit where the program knows it.
-func version() string {
+// Version is that of this module in the running program, with the commit where the program knows
+// it.
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
@@ -48,10 +38,11 @@ func version() string {
 			v = dep.Version
 		}
 	}
+	known := commit
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " " + s.Value
+		if s.Key == "vcs.revision" && commit == "" {
+			known = s.Value
 		}
 	}
-	return v
+	return strings.TrimSpace(v + " " + known)
 }

@@ -13,15 +13,17 @@ import (
 	"rampart/loadtest/report"
 )
 
-// TestRamp finds the capacity of the server. It prints what the original printed, on standard output; what else there
-// is to say goes to standard error. It fails when no level was accepted.
+// TestRamp finds the capacity of the server. It prints what the original printed, on standard
+// output; what else there is to say goes to standard error. It fails when no level was accepted.
 func TestRamp(t *testing.T) {
 	startsAtOnce(t)
-	ramp := Ramp{Experiment: lab.settings.durations(), MaxVUs: lab.settings.MaxVUs}
-	ctx := lab.ctx
+	ramp := shared.settings.ramp()
+	fits(t, "MAX_VUS", ramp.mostVUs())
+	ctx := shared.ctx
 	if at, ok := deadline(t); ok {
 		if left, budget := time.Until(at), ramp.Budget(); left < budget {
-			t.Fatalf("a ramp to MAX_VUS=%d may take %v, but -timeout leaves %v: use -timeout=%v or more, or a smaller DURATION or MAX_VUS",
+			t.Fatalf("a ramp to MAX_VUS=%d may take %v, but -timeout leaves %v: use -timeout=%v or more, or a smaller "+
+				"DURATION or MAX_VUS",
 				ramp.MaxVUs, budget, left.Round(time.Second), (budget + 2*finishing + time.Minute).Round(time.Minute))
 		}
 		var cancel context.CancelFunc
@@ -29,19 +31,30 @@ func TestRamp(t *testing.T) {
 		defer cancel()
 	}
 	ramp.Experiment = experiment(t)
+	sayRule(ramp)
 	files := newKeeper()
 	ramp.OnLevel = func(r Result) {
 		say(os.Stdout, report.Line(r.Levels[len(r.Levels)-1]))
+		if ramp.Rule == RuleClassic { // else OnRound keeps them
+			files.keep(r)
+		}
+	}
+	ramp.OnRound = func(r Result) {
 		files.keep(r)
+		shared.terminal.Show(report.Live(r))
 	}
 	result, err := ramp.Run(ctx)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil || len(result.Levels) > 0 {
+		files.keep(result)
+		say(os.Stderr, fmt.Sprintf("%sresults: %s", report.Summary(result), files.where()))
+		if shared.terminal != nil && len(result.Levels) > 1 {
+			shared.terminal.Println(report.Plot(result, shared.terminal.Width()))
+		}
+		conclude(result)
 	}
-	files.keep(result)
-	say(os.Stderr, fmt.Sprintf("%sresults: %s", report.Summary(result), files.where()))
-	conclude(result)
 	switch {
+	case err != nil:
+		t.Error(err)
 	case result.Stop.Reason == capacity.Canceled:
 		t.Errorf("canceled %s", result.Stop.Detail)
 	case len(result.Accepted()) == 0:
@@ -49,18 +62,39 @@ func TestRamp(t *testing.T) {
 	}
 }
 
+// sayRule says which rule ends a ramp where nobody asked for it and it is not the usual one, and
+// why no level is told for a while.
+func sayRule(ramp Ramp) {
+	switch only := onlyClassic(os.Getenv); {
+	case only != "" && os.Getenv("STOP") == "":
+		say(os.Stderr, "STOP=classic with "+only)
+	case ramp.Rule == RuleConfident && shared.terminal != nil:
+		shared.terminal.Say("measuring levels in turns")
+	case ramp.Rule == RuleConfident:
+		say(os.Stderr, fmt.Sprintf("levels are measured in turns, each for %v; their lines come at the end",
+			ramp.duration()))
+	}
+}
+
 // BenchmarkRamp reports capacity and knee of the server, from one ramp each time.
 func BenchmarkRamp(b *testing.B) {
 	startsAtOnce(b)
-	ramp := Ramp{Experiment: experiment(b), MaxVUs: lab.settings.MaxVUs}
+	fits(b, "MAX_VUS", Ramp{MaxVUs: shared.settings.MaxVUs}.mostVUs())
+	ramp := shared.settings.ramp()
+	ramp.Experiment = experiment(b)
 	files := newKeeper()
-	ramp.OnLevel = func(r Result) { files.keep(r) }
+	if ramp.Rule == RuleClassic {
+		ramp.OnLevel = files.keep
+	}
+	ramp.OnRound = files.keep
 	for b.Loop() {
-		result, err := ramp.Run(lab.ctx)
+		result, err := ramp.Run(shared.ctx)
+		if err == nil || len(result.Levels) > 0 {
+			files.keep(result)
+		}
 		if err != nil {
 			b.Fatal(err)
 		}
-		files.keep(result)
 		if _, ok := result.Capacity(); !ok || result.Stop.Reason == capacity.Canceled {
 			b.Fatalf("no capacity: %s (%s)", result.Stop.Reason, result.Stop.Detail)
 		}

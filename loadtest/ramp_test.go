@@ -6,6 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +20,8 @@ import (
 	"rampart/loadtest/inject"
 )
 
-// slots is a server that serves so many requests at a time, each for the same time. In a bubble of synctest its capacity
-// is known exactly: slots / service.
+// slots is a server that serves so many requests at a time, each for the same time. In a bubble of
+// synctest its capacity is known exactly: slots / service.
 func slots(n int, service time.Duration) func(context.Context) error {
 	free := make(chan struct{}, n)
 	return func(ctx context.Context) error {
@@ -49,7 +53,7 @@ func TestRampFindsCapacityAndKnee(t *testing.T) {
 		t.Run(fmt.Sprintf("slots=%d", tt.slots), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun := time.Now()
-				result, err := Ramp{Experiment: Experiment{
+				result, err := Ramp{Rule: RuleClassic, Experiment: Experiment{
 					Target: Func(slots(tt.slots, tt.service)),
 					Window: 30 * time.Second,
 					Warmup: 2 * time.Second,
@@ -85,7 +89,9 @@ func TestRampStops(t *testing.T) {
 	ten := 10 * time.Millisecond
 	t.Run("at MaxVUs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			result, err := Ramp{Experiment: Experiment{Target: Func(slots(100, ten))}, MaxVUs: 6}.Run(t.Context())
+			result, err := Ramp{
+				Rule: RuleClassic, Experiment: Experiment{Target: Func(slots(100, ten))}, MaxVUs: 6,
+			}.Run(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, capacity.MaxVUs, result.Stop.Reason)
 			require.Len(t, result.Accepted(), 3)
@@ -97,7 +103,7 @@ func TestRampStops(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			serve := slots(100, ten)
 			busy := make(chan struct{}, 3)
-			result, err := Ramp{Experiment: Experiment{Target: Func(func(ctx context.Context) error {
+			result, err := Ramp{Rule: RuleClassic, Experiment: Experiment{Target: Func(func(ctx context.Context) error {
 				select {
 				case busy <- struct{}{}:
 					defer func() { <-busy }()
@@ -116,10 +122,11 @@ func TestRampStops(t *testing.T) {
 	})
 	t.Run("when a request hangs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			result, err := Ramp{Experiment: Experiment{Window: time.Second, Target: Func(func(ctx context.Context) error {
-				<-ctx.Done()
-				return ctx.Err()
-			})}}.Run(t.Context())
+			result, err := Ramp{Rule: RuleClassic, Experiment: Experiment{Window: time.Second, Target: Func(
+				func(ctx context.Context) error {
+					<-ctx.Done()
+					return ctx.Err()
+				})}}.Run(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, capacity.Failures, result.Stop.Reason)
 			require.Equal(t, map[string]uint64{"timeout": 1}, result.Levels[0].Failures.ByName())
@@ -129,7 +136,9 @@ func TestRampStops(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 			defer cancel()
-			result, err := Ramp{Experiment: Experiment{Target: Func(slots(100, ten))}}.Run(ctx)
+			result, err := Ramp{
+				Rule: RuleClassic, Experiment: Experiment{Target: Func(slots(100, ten))},
+			}.Run(ctx)
 			require.NoError(t, err)
 			require.Equal(t, capacity.Deadline, result.Stop.Reason)
 			require.Len(t, result.Accepted(), 3)
@@ -142,6 +151,7 @@ func TestRampStops(t *testing.T) {
 			time.AfterFunc(75*time.Second+ten/2, func() { cancel(errors.New("interrupt")) })
 			var reported int
 			result, err := Ramp{
+				Rule:       RuleClassic,
 				Experiment: Experiment{Target: Func(slots(100, ten))},
 				OnLevel:    func(r Result) { reported = len(r.Levels) },
 			}.Run(ctx)
@@ -159,6 +169,44 @@ func TestRampStops(t *testing.T) {
 	})
 }
 
+// TestRampKeepsWhatWasMeasured: an error in the middle of a ramp lost the levels before it.
+func TestRampKeepsWhatWasMeasured(t *testing.T) {
+	for rule, want := range map[string]string{
+		RuleClassic: "injection with 8 VUs cut short: a limit of the injector: dial: socket: too many open files; allow",
+		// Which of the levels of a round comes to the limit first is drawn.
+		RuleConfident: "a limit of the injector: dial: socket: too many open files; allow",
+	} {
+		t.Run(rule, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var now atomic.Int64
+				serve := slots(100, 10*time.Millisecond)
+				var reported []int
+				result, err := Ramp{
+					Rule: rule,
+					Experiment: Experiment{Window: time.Second, Target: Func(func(ctx context.Context) error {
+						defer now.Add(-1)
+						if now.Add(1) > 4 {
+							return &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+						}
+						return serve(ctx)
+					})},
+					OnLevel: func(r Result) { reported = append(reported, r.Levels[len(r.Levels)-1].VUs) },
+				}.Run(t.Context())
+				var limit *inject.LimitError
+				require.ErrorAs(t, err, &limit)
+				require.ErrorContains(t, err, want)
+				require.Equal(t, []int{1, 2, 4}, reported)
+				require.Len(t, result.Accepted(), 3)
+				require.Equal(t, capacity.Canceled, result.Stop.Reason)
+				require.Contains(t, result.Stop.Detail, "in the level of 8 vus: ")
+				require.Contains(t, result.Stop.Detail, "too many open files")
+				_, ok := result.Knee()
+				require.False(t, ok)
+			})
+		})
+	}
+}
+
 func TestRampRefuses(t *testing.T) {
 	_, err := Ramp{MaxVUs: -1}.Run(t.Context())
 	require.ErrorContains(t, err, "at least 1")
@@ -168,10 +216,13 @@ func TestRampRefuses(t *testing.T) {
 
 func TestBudget(t *testing.T) {
 	e := Experiment{Window: 30 * time.Second, Warmup: 2 * time.Second}
-	require.Equal(t, 13*32*time.Second, Ramp{Experiment: e}.Budget(), "1 to 4096")
-	require.Equal(t, 32*time.Second, Ramp{Experiment: e, MaxVUs: 1}.Budget())
-	require.Equal(t, 3*32*time.Second, Ramp{Experiment: e, MaxVUs: 7}.Budget())
-	require.Equal(t, 4*32*time.Second, Ramp{Experiment: e, MaxVUs: 8}.Budget())
+	for maxVUs, levels := range map[int]time.Duration{0: 13, 1: 1, 7: 3, 8: 4, 4096: 13} {
+		require.Equal(t, levels*32*time.Second, Ramp{Experiment: e, MaxVUs: maxVUs, Rule: RuleClassic}.Budget())
+		require.Equal(t, (levels+capacity.Halvings)*32*time.Second, Ramp{Experiment: e, MaxVUs: maxVUs}.Budget())
+		e := e
+		e.Engine = builtin{}
+		require.Equal(t, levels*32*time.Second, Ramp{Experiment: e, MaxVUs: maxVUs}.Budget(), "another engine has no windows")
+	}
 }
 
 func TestFuncFailureClass(t *testing.T) {

@@ -49,7 +49,8 @@ func TestBuildServerCanceled(t *testing.T) {
 	require.EqualError(t, err, "building the bundled server: interrupted")
 }
 
-// TestRealServer ramps the bundled server, which must have counted exactly what the ramp completed.
+// TestRealServer ramps the bundled server by both rules, which must have counted exactly what the
+// ramps completed.
 func TestRealServer(t *testing.T) {
 	path, err := BuildServer(t.Context(), t.TempDir())
 	require.NoError(t, err)
@@ -59,26 +60,31 @@ func TestRealServer(t *testing.T) {
 	require.NoError(t, err)
 	e, err := s.Experiment(t.Context(), server.CPU)
 	require.NoError(t, err)
-	result, err := Ramp{Experiment: e, MaxVUs: s.MaxVUs}.Run(t.Context())
-	require.NoError(t, err)
-	require.NotEmpty(t, result.Accepted())
 
 	completed := uint64(1) // the request that showed that the server answers
-	for _, l := range result.Levels {
-		require.Zero(t, l.Failures.Total())
-		for _, d := range l.Doubts { // of others there may be any, beside other tests
-			require.NotEqual(t, DoubtLittle, d.Kind, d.Text)
+	for _, rule := range []string{RuleClassic, RuleConfident} {
+		if rule == RuleConfident {
+			e.Warmup = 0 // which no level counts
 		}
-		require.NotNil(t, l.ServerCPU)
-		require.Positive(t, l.ServerCPU.Used)
-		completed += l.Completed
+		result, err := Ramp{Experiment: e, MaxVUs: s.MaxVUs, Rule: rule}.Run(t.Context())
+		require.NoError(t, err)
+		require.NotEmpty(t, result.Accepted())
+		for _, l := range result.Levels {
+			require.Zero(t, l.Failures.Total())
+			for _, d := range l.Doubts { // of others there may be any, beside other tests
+				require.NotEqual(t, DoubtLittle, d.Kind, d.Text)
+			}
+			require.NotNil(t, l.ServerCPU)
+			require.Positive(t, l.ServerCPU.Used)
+			completed += l.Completed
+		}
 	}
 	require.Equal(t, map[string]uint64{"200": completed}, requestsByCode(t, server.Addr))
 
 	// Its metrics tell the same processor time as its processes.
 	page, err := url.Parse("http://" + server.Addr)
 	require.NoError(t, err)
-	told, err := metricsCPU(t.Context(), inject.HTTPConfig{URL: page})()
+	told, err := metricsCPU(t.Context(), inject.HTTPConfig{URL: page}, page.Host)()
 	require.NoError(t, err)
 	metered, err := server.CPU()
 	require.NoError(t, err)
@@ -89,8 +95,8 @@ func TestRealServer(t *testing.T) {
 	require.ErrorContains(t, server.Stop(), "had ended before")
 }
 
-// requestsByWorker asks /admin/status, and returns when the server has closed the connection: it is not to be found among
-// those over which the next ones are spread.
+// requestsByWorker asks /admin/status, and returns when the server has closed the connection: it is
+// not to be found among those over which the next ones are spread.
 func requestsByWorker(t *testing.T, address string) map[int]uint64 {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -130,7 +136,8 @@ func requestsByCode(t *testing.T, address string) map[string]uint64 {
 	return counts
 }
 
-// TestVUsSpreadOverWorkers starts the server afresh and finds each VU on a worker of its own, as long as there are enough.
+// TestVUsSpreadOverWorkers starts the server afresh and finds each VU on a worker of its own, as
+// long as there are enough.
 func TestVUsSpreadOverWorkers(t *testing.T) {
 	path, err := BuildServer(t.Context(), t.TempDir())
 	require.NoError(t, err)
@@ -177,7 +184,8 @@ func TestStartServerThatDoesNot(t *testing.T) {
 }
 
 func TestStopServerThatFails(t *testing.T) {
-	server, err := StartServer(t.Context(), "sh", "-c", "trap 'echo disk full >&2; exit 4' TERM; echo listening on 127.0.0.1:1 >&2; while :; do sleep 0.01; done")
+	server, err := StartServer(t.Context(), "sh", "-c",
+		"trap 'echo disk full >&2; exit 4' TERM; echo listening on 127.0.0.1:1 >&2; while :; do sleep 0.01; done")
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:1", server.Addr)
 	err = server.Stop()
@@ -199,4 +207,42 @@ func TestServerEndsWithItsParent(t *testing.T) {
 	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 30*time.Second, time.Millisecond)
+}
+
+// TestServerThatEndsNoLine: the whole output of a server that never ends a line was kept.
+func TestServerThatEndsNoLine(t *testing.T) {
+	server, err := StartServer(t.Context(), "sh", "-c",
+		"head -c 20000000 /dev/zero | tr '\\0' x; echo; echo listening on 127.0.0.1:1; head -c 5000000 /dev/zero | tr "+
+			"'\\0' y; exec sleep 60")
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:1", server.Addr)
+	require.Eventually(t, func() bool { return strings.HasSuffix(server.output.String(), "y") }, 10*time.Second,
+		time.Millisecond)
+	require.NoError(t, ignoreEnd(server.Stop()))
+	require.LessOrEqual(t, len(server.output.String()), 40*longestLine)
+}
+
+// ignoreEnd is for the end of a program that ends by the signal.
+func ignoreEnd(err error) error {
+	if err != nil && strings.Contains(err.Error(), "signal: terminated") {
+		return nil
+	}
+	return err
+}
+
+// TestSettingsErrorsInOrder: of two wrong contenders, sometimes the one was named first and
+// sometimes the other.
+func TestSettingsErrorsInOrder(t *testing.T) {
+	for range 50 {
+		_, err := SettingsFromEnv(env("BASELINE=x", "CANDIDATE=y"))
+		require.Regexp(t, `(?s)^BASELINE.*\nCANDIDATE`, err.Error())
+	}
+}
+
+// TestExperimentWithoutTarget: it panicked.
+func TestExperimentWithoutTarget(t *testing.T) {
+	_, err := Experiment{Window: time.Millisecond}.Level(t.Context(), 1)
+	require.ErrorContains(t, err, "no target")
+	_, err = Ramp{}.Run(t.Context())
+	require.ErrorContains(t, err, "no target")
 }

@@ -1,48 +1,64 @@
 package loadtest
 
 import (
-	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"rampart/loadtest/host"
 	"rampart/loadtest/inject"
 	"rampart/loadtest/k6"
-	"rampart/loadtest/report"
+	"rampart/loadtest/request"
+	"rampart/loadtest/result"
+	"rampart/loadtest/slo"
 )
 
 // Settings are what a user sets in the environment. README.md has the table of variables.
 type Settings struct {
-	Server         *url.URL      // SERVER; nil: build and start the bundled server
-	Socket         string        // SERVER=unix:PATH: the unix socket behind Server
-	Method         string        // METHOD
-	Header         http.Header   // HEADERS
-	Body           []byte        // BODY
-	Insecure       bool          // INSECURE
-	HTTP2          bool          // HTTP2
-	Engine         string        // ENGINE: EngineBuiltin or EngineK6
-	Baseline       *Contender    // BASELINE; nil: no duel
-	Candidate      *Contender    // CANDIDATE; nil: no duel
-	Iterations     uint64        // ITERATIONS
-	Duration       time.Duration // DURATION: the window of each level
-	Warmup         time.Duration // WARMUP
-	VUs            []int         // VUS: the levels of BenchmarkLevel
-	MaxVUs         int           // MAX_VUS
-	RequestTimeout time.Duration // REQUEST_TIMEOUT
-	KeepAlive      bool          // KEEPALIVE
-	Results        string        // RESULTS: the folder for result files
-	Output         string        // OUTPUT: OutputText or OutputJSON
-	StartAt        time.Time     // START_AT: when the only level of VUS starts; zero: at once
+	Server         *url.URL         // SERVER; nil: build and start the bundled server
+	Socket         string           // SERVER=unix:PATH: the unix socket behind Server
+	Method         string           // METHOD
+	Header         http.Header      // HEADERS
+	Body           []byte           // BODY
+	Insecure       bool             // INSECURE
+	Certificate    *tls.Certificate // CERT and KEY: of the client; nil: none
+	Authorities    *x509.CertPool   // CACERT: who vouches for the server; nil: whom the system trusts
+	ServerName     string           // SERVER_NAME
+	Targets        request.Targets  // TARGETS
+	TargetsFile    string           // its name; empty: none
+	First          request.Targets  // FIRST
+	FirstFile      string           // its name; empty: none
+	Cookies        bool             // COOKIES
+	HTTP2          bool             // HTTP2
+	Engine         string           // ENGINE: EngineBuiltin or EngineK6
+	Baseline       *Contender       // BASELINE; nil: no duel
+	Candidate      *Contender       // CANDIDATE; nil: no duel
+	Iterations     uint64           // ITERATIONS
+	Duration       time.Duration    // DURATION: the window of each level
+	Warmup         time.Duration    // WARMUP
+	DuelWarmup     time.Duration    // WARMUP of a duel; 0: it is not set, and the duel finds out
+	VUs            []int            // VUS: the levels of BenchmarkLevel
+	MaxVUs         int              // MAX_VUS
+	Stop           string           // STOP: RuleClassic or RuleConfident
+	SLO            slo.SLO          // SLO
+	Expect         inject.Expect    // EXPECT
+	RequestTimeout time.Duration    // REQUEST_TIMEOUT
+	KeepAlive      bool             // KEEPALIVE
+	Results        string           // RESULTS: the folder for result files
+	Output         string           // OUTPUT: OutputText or OutputJSON
+	StartAt        time.Time        // START_AT: when the only level of VUS starts; zero: at once
+	Merge          []string         // MERGE: the files of clients whose results TestMerge merges; nil: it does not run
+	Ramp           string           // RAMP: the file of the ramp that TestMerge continues; empty: it only merges
 }
 
 // Engines.
@@ -62,7 +78,6 @@ const (
 	maxDuration   = 24 * time.Hour
 	maxVUs        = 1 << 20
 	maxIterations = 1 << 62
-	maxBody       = 256 << 20 // it is kept in memory
 	maxAhead      = time.Hour // of the start
 )
 
@@ -76,30 +91,60 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 			value = v
 		}
 		if err := parse(value); err != nil {
-			errs = append(errs, fmt.Errorf("%s=%q: %w", name, hidePassword(value), err))
+			errs = append(errs, refuse(name, value, err))
 		}
 	}
 	var s Settings
 	set("ITERATIONS", "60000", into(&s.Iterations, parseIterations))
 	set("DURATION", DefaultWindow.String(), into(&s.Duration, parsePositiveDuration))
 	set("WARMUP", defaultWarmup(s.Duration).String(), into(&s.Warmup, parseDuration))
+	if getenv("WARMUP") != "" {
+		s.DuelWarmup = s.Warmup
+	}
 	set("VUS", "1,2,4,8,16,32", into(&s.VUs, parseVUs))
 	set("MAX_VUS", strconv.Itoa(DefaultMaxVUs), into(&s.MaxVUs, parseVU))
 	set("REQUEST_TIMEOUT", DefaultTimeout.String(), into(&s.RequestTimeout, parsePositiveDuration))
-	set("KEEPALIVE", "on", into(&s.KeepAlive, parseSwitch))
+	set("KEEPALIVE", "on", into(&s.KeepAlive, request.Switch))
 	set("RESULTS", "results", into(&s.Results, parsePath))
 	set("OUTPUT", OutputText, into(&s.Output, parseOneOf(OutputText, OutputJSON)))
-	set("STOP", "classic", parseOnly("classic"))
 	set("ENGINE", EngineBuiltin, into(&s.Engine, parseOneOf(EngineBuiltin, EngineK6)))
-	set("INSECURE", "off", into(&s.Insecure, parseSwitch))
-	set("HTTP2", "on", into(&s.HTTP2, parseSwitch))
-	set("HEADERS", "", into(&s.Header, parseHeaders))
-	set("BODY", "", into(&s.Body, parseBody))
-	method := http.MethodGet
-	if len(s.Body) > 0 {
-		method = http.MethodPost
+	rule, only := DefaultRule, onlyClassic(getenv)
+	if only != "" {
+		rule = RuleClassic
 	}
-	set("METHOD", method, into(&s.Method, parseMethod))
+	set("STOP", rule, into(&s.Stop, parseOneOf(RuleClassic, RuleConfident)))
+	set("SLO", "", into(&s.SLO, slo.Parse))
+	set("EXPECT", "", into(&s.Expect, inject.ParseExpect))
+	if s.Engine == EngineK6 && !s.Expect.IsZero() {
+		errs = append(errs, fmt.Errorf("EXPECT=%q with ENGINE=k6: want ENGINE=builtin, because k6 is not told what to expect", s.Expect))
+	}
+	if only != "" && s.Stop == RuleConfident {
+		errs = append(errs, fmt.Errorf("STOP=confident: want STOP=classic with %s", only))
+	}
+	set("INSECURE", "off", into(&s.Insecure, request.Switch))
+	set("HTTP2", "on", into(&s.HTTP2, request.Switch))
+	set("HEADERS", "", into(&s.Header, request.Header))
+	set("BODY", "", into(&s.Body, request.Body))
+	set("METHOD", request.MethodFor(s.Body), into(&s.Method, request.Method))
+	s.ServerName = getenv("SERVER_NAME")
+	set("COOKIES", "off", into(&s.Cookies, request.Switch))
+	for _, file := range []struct {
+		name string
+		to   *request.Targets
+		path *string
+	}{{"TARGETS", &s.Targets, &s.TargetsFile}, {"FIRST", &s.First, &s.FirstFile}} {
+		if path := getenv(file.name); path != "" {
+			*file.path = path
+			set(file.name, path, into(file.to, request.ReadTargets))
+		}
+	}
+	var err error
+	s.Certificate, s.Authorities, err = request.Certificates{
+		Cert: getenv("CERT"), Key: getenv("KEY"), CACert: getenv("CACERT"),
+	}.Read(request.Names{Cert: "CERT", Key: "KEY", CACert: "CACERT"})
+	if err != nil {
+		errs = append(errs, err)
+	}
 	if server := getenv("SERVER"); server != "" {
 		set("SERVER", server, func(v string) (err error) {
 			s.Server, s.Socket, err = parseServer(v, s.Iterations)
@@ -116,7 +161,16 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 			errs = append(errs, fmt.Errorf("START_AT=%q with ENGINE=k6: want ENGINE=builtin, which can start at an instant", start))
 		}
 	}
-	for name, to := range map[string]**Contender{"BASELINE": &s.Baseline, "CANDIDATE": &s.Candidate} {
+	if files := getenv("MERGE"); files != "" {
+		set("MERGE", files, into(&s.Merge, parseFiles))
+	}
+	if file := getenv("RAMP"); file != "" {
+		set("RAMP", file, into(&s.Ramp, parsePath))
+		if s.Merge == nil {
+			errs = append(errs, fmt.Errorf("RAMP=%q without MERGE: want the results of the clients there, of which it gets a level", file))
+		}
+	}
+	contender := func(name string, to **Contender) {
 		if value := getenv(name); value != "" {
 			set(name, value, func(v string) error {
 				c, err := ParseContender(v)
@@ -125,13 +179,138 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 			})
 		}
 	}
+	contender("BASELINE", &s.Baseline)
+	contender("CANDIDATE", &s.Candidate)
+	if d, err := parseDuration(getenv("WARMUP")); err == nil && d == 0 && (s.Baseline != nil || s.Candidate != nil) {
+		errs = append(errs, fmt.Errorf("WARMUP=%q with BASELINE or CANDIDATE: want more than 0, such as 1s, or leave it unset: then a "+
+			"warm-up ends when both servers are warm", getenv("WARMUP")))
+	}
+	if s.Socket != "" && (s.Baseline != nil || s.Candidate != nil) {
+		errs = append(errs, fmt.Errorf("SERVER=%q with BASELINE or CANDIDATE: both sides' load would go to that socket, and to neither "+
+			"of them; want SERVER to say what is asked for, such as localhost/search?q=go, and a contender that listens at a socket "+
+			"as unix:PATH", inject.Mask(getenv("SERVER"))))
+	}
+	if s.Engine == EngineK6 && (s.Baseline != nil || s.Candidate != nil) {
+		errs = append(errs, errors.New("ENGINE=k6 with BASELINE or CANDIDATE: want ENGINE=builtin, because k6 cannot take turns"))
+	}
+	for _, err := range []error{s.needsTLS(), s.askedTwice(getenv), s.elsewhere()} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(errs) == 0 {
 		// What only shows when all is put together: a header that cannot be set, say.
 		if _, err := inject.NewHTTP(s.http(s.Workload("localhost"))); err != nil {
-			errs = append(errs, fmt.Errorf("METHOD, HEADERS or BODY: %w; want what a request can have", err))
+			errs = append(errs, fmt.Errorf("%s: %w; want what a request can have",
+				"METHOD, HEADERS, BODY, EXPECT, SERVER_NAME, TARGETS or FIRST", err))
 		}
 	}
 	return s, errors.Join(errs...)
+}
+
+// needsTLS says that something is set which only TLS has a use for, and there is none. Who takes a
+// server for one that asks for a certificate, and loads it without, measures something else.
+func (s Settings) needsTLS() error {
+	secure := s.Server != nil && s.Server.Scheme == "https"
+	for _, c := range []*Contender{s.Baseline, s.Candidate} {
+		secure = secure || c != nil && strings.HasPrefix(strings.ToLower(c.Address), "https://")
+	}
+	if secure || s.Certificate == nil && s.Authorities == nil && s.ServerName == "" {
+		return nil
+	}
+	return errors.New("CERT, KEY, CACERT or SERVER_NAME without TLS: want https:// in SERVER, which says it for both sides of a " +
+		"duel, too")
+}
+
+// askedTwice says what TARGETS and FIRST contradict.
+func (s Settings) askedTwice(getenv func(string) string) error {
+	if s.Engine == EngineK6 && (s.TargetsFile != "" || s.FirstFile != "" || s.Cookies) {
+		return errors.New("ENGINE=k6 with TARGETS, FIRST or COOKIES: want ENGINE=builtin, because k6 gets one request that is always " +
+			"the same")
+	}
+	if s.First.Weighed != "" {
+		return fmt.Errorf("FIRST: %s: weight: want none, because each of the first requests is made once", s.First.Weighed)
+	}
+	if s.TargetsFile == "" {
+		return nil
+	}
+	for _, name := range []string{"METHOD", "BODY", "ITERATIONS"} {
+		if getenv(name) != "" {
+			return fmt.Errorf("TARGETS with %s: want what is asked in the file alone", name)
+		}
+	}
+	at, _, err := inject.ParseAddress(getenv("SERVER"))
+	if getenv("SERVER") != "" && err == nil && (at.Path != "" && at.Path != "/" || at.RawQuery != "") {
+		return errors.New("TARGETS with a path or query in SERVER: want what is asked in the file alone")
+	}
+	return nil
+}
+
+// elsewhere says that a file names a server that is not loaded. A duel has two, and leaves out which
+// one is written.
+func (s Settings) elsewhere() error {
+	if s.Baseline != nil || s.Candidate != nil {
+		return nil
+	}
+	for _, t := range []request.Targets{s.Targets, s.First} {
+		switch {
+		case t.Base == nil:
+		case s.Server == nil:
+			return fmt.Errorf("%s: %s: want it in SERVER, too, or paths alone there", t.BaseAt, t.Base)
+		case s.Socket != "" || t.Base.Scheme != s.Server.Scheme || t.Base.Host != strings.ToLower(s.Server.Host):
+			return fmt.Errorf("%s: %s is not what SERVER says: want the same server, or paths alone", t.BaseAt, t.Base)
+		}
+	}
+	return nil
+}
+
+// duelIgnores are the variables of which a duel makes no use.
+var duelIgnores = []string{"DURATION", "VUS", "MAX_VUS", "STOP", "OUTPUT", "MERGE", "RAMP"}
+
+// unusedInDuel says in one line which variables are set and mean nothing in a duel; empty: none.
+func unusedInDuel(getenv func(string) string) string {
+	var set []string
+	for _, name := range duelIgnores {
+		if getenv(name) != "" {
+			set = append(set, name)
+		}
+	}
+	if set == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: set, and of no use in a duel, which chooses its load itself; perfgate run has flags for it",
+		strings.Join(set, ", "))
+}
+
+// refuse says what is wrong with the value of a variable. It shows the value, but nothing that may be a secret.
+func refuse(name, value string, err error) error {
+	switch name {
+	case "HEADERS", "BODY":
+		return fmt.Errorf("%s: %w", name, err)
+	case "BASELINE", "CANDIDATE":
+		return fmt.Errorf("%s=%w", name, err) // which shows it
+	case "SERVER":
+		value = inject.Mask(value)
+	default:
+		if strings.Contains(value, "@") { // an address that was meant for another variable
+			value = inject.Mask(value)
+		}
+	}
+	return fmt.Errorf("%s=%q: %w", name, value, err)
+}
+
+// onlyClassic names the variable with which a ramp can only have the classic rule, and why; empty:
+// it can have either.
+func onlyClassic(getenv func(string) string) string {
+	switch {
+	case getenv("ENGINE") == EngineK6:
+		return "ENGINE=k6, because k6 cannot measure in short windows"
+	case getenv("RAMP") != "":
+		return "RAMP, because several clients cannot measure in short windows together"
+	case getenv("START_AT") != "":
+		return "START_AT, because several clients cannot measure in short windows together"
+	}
+	return ""
 }
 
 // defaultWarmup is a tenth of the window, at most 2 s.
@@ -139,15 +318,15 @@ func defaultWarmup(window time.Duration) time.Duration { return min(window/10, 2
 
 // List returns the settings as the user would set them, without what may be a secret: the server, which may hold a
 // password, and the values of headers. Of those that have a default that hardly anyone changes, only what was changed.
-func (s Settings) List() []report.Setting {
-	list := []report.Setting{
+func (s Settings) List() []result.Setting {
+	list := []result.Setting{
 		{Name: "ITERATIONS", Value: strconv.FormatUint(s.Iterations, 10)},
 		{Name: "DURATION", Value: s.Duration.String()},
 		{Name: "WARMUP", Value: s.Warmup.String()},
 		{Name: "REQUEST_TIMEOUT", Value: s.RequestTimeout.String()},
 		{Name: "KEEPALIVE", Value: onOff(s.KeepAlive)},
 		{Name: "MAX_VUS", Value: strconv.Itoa(s.MaxVUs)},
-		{Name: "STOP", Value: "classic"},
+		{Name: "STOP", Value: s.Stop},
 		{Name: "ENGINE", Value: s.Engine},
 	}
 	for _, more := range []struct {
@@ -159,10 +338,18 @@ func (s Settings) List() []report.Setting {
 		{len(s.Body) > 0, "BODY", fmt.Sprintf("%d bytes", len(s.Body))},
 		{s.Insecure, "INSECURE", onOff(s.Insecure)},
 		{!s.HTTP2, "HTTP2", onOff(s.HTTP2)},
+		{s.Certificate != nil, "CERT", "given"},
+		{s.Authorities != nil, "CACERT", "given"},
+		{s.ServerName != "", "SERVER_NAME", s.ServerName},
+		{s.TargetsFile != "", "TARGETS", fmt.Sprintf("%s, %d requests", s.TargetsFile, len(s.Targets.Requests))},
+		{s.FirstFile != "", "FIRST", fmt.Sprintf("%s, %d requests", s.FirstFile, len(s.First.Requests))},
+		{s.Cookies, "COOKIES", onOff(s.Cookies)},
+		{s.SLO != nil, "SLO", s.SLO.String()},
+		{!s.Expect.IsZero(), "EXPECT", strings.ReplaceAll(s.Expect.String(), "\n", "; ")},
 		{!s.StartAt.IsZero(), "START_AT", fmt.Sprintf("%d.%09d", s.StartAt.Unix(), s.StartAt.Nanosecond())},
 	} {
 		if more.changed {
-			list = append(list, report.Setting{Name: more.name, Value: more.value})
+			list = append(list, result.Setting{Name: more.name, Value: more.value})
 		}
 	}
 	return list
@@ -235,16 +422,6 @@ func parseVUs(s string) ([]int, error) {
 	return levels, nil
 }
 
-func parseSwitch(s string) (bool, error) {
-	switch strings.ToLower(s) {
-	case "on", "true", "yes", "1":
-		return true, nil
-	case "off", "false", "no", "0":
-		return false, nil
-	}
-	return false, errors.New("want on or off")
-}
-
 func parsePath(s string) (string, error) {
 	if strings.ContainsRune(s, 0) {
 		return "", errors.New("want the path of a folder")
@@ -252,13 +429,14 @@ func parsePath(s string) (string, error) {
 	return filepath.Clean(s), nil
 }
 
-func parseOnly(want string) func(string) error {
-	return func(s string) error {
-		if s != want {
-			return fmt.Errorf("want %s, which is all that this version has", want)
+func parseFiles(s string) ([]string, error) {
+	files := strings.Split(s, ",")
+	for _, f := range files {
+		if f == "" || strings.ContainsRune(f, 0) {
+			return nil, errors.New("want files with commas between, one of each client, such as client-1.json,client-2.json")
 		}
-		return nil
 	}
+	return files, nil
 }
 
 func parseOneOf(a, b string) func(string) (string, error) {
@@ -287,54 +465,6 @@ func parseStart(s string) (time.Time, error) {
 	return at, nil
 }
 
-// methods are those that a server may be asked with.
-var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-	http.MethodOptions}
-
-func parseMethod(s string) (string, error) {
-	if !slices.Contains(methods, s) {
-		return "", fmt.Errorf("want one of %s", strings.Join(methods, ", "))
-	}
-	return s, nil
-}
-
-// parseHeaders reads header lines as they are sent, without what a message says of itself.
-func parseHeaders(s string) (http.Header, error) {
-	if strings.TrimSpace(s) == "" {
-		return nil, nil
-	}
-	lines := strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "\r\n")
-	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(lines + "\r\n\r\n"))).ReadMIMEHeader()
-	if err != nil {
-		return nil, errors.New("want lines of the form Name: value")
-	}
-	return http.Header(header), nil
-}
-
-// parseBody reads a body, or the name of the file that holds it after an @.
-func parseBody(s string) ([]byte, error) {
-	path, is := strings.CutPrefix(s, "@")
-	switch {
-	case s == "":
-		return nil, nil
-	case !is:
-		return []byte(s), nil
-	}
-	const want = "want a text, or @FILE with the name of a file of at most 256 MB"
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", want, err)
-	case !info.Mode().IsRegular() || info.Size() > maxBody:
-		return nil, errors.New(want)
-	}
-	body, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", want, err)
-	}
-	return body, nil
-}
-
 // workload is the query that asks the bundled server for so many iterations.
 func workload(iterations uint64) string { return fmt.Sprintf("it1=%d&it2=1", iterations) }
 
@@ -348,12 +478,24 @@ func (s Settings) durations() Experiment {
 	return Experiment{Window: s.Duration, Warmup: s.Warmup, Timeout: s.RequestTimeout, Start: s.StartAt}
 }
 
+// ramp returns a ramp without a target.
+func (s Settings) ramp() Ramp {
+	return Ramp{Experiment: s.durations(), MaxVUs: s.MaxVUs, Rule: s.Stop, SLO: s.SLO}
+}
+
 // http says what a target at u is asked.
 func (s Settings) http(u *url.URL) inject.HTTPConfig {
+	source := s.TargetsFile
+	if s.Baseline != nil || s.Candidate != nil {
+		source = s.Targets.InDuel(source)
+	}
 	return inject.HTTPConfig{
 		URL: u, Socket: s.Socket,
 		Method: s.Method, Header: s.Header, Body: s.Body,
-		NoKeepAlive: !s.KeepAlive, Insecure: s.Insecure, NoHTTP2: !s.HTTP2,
+		Requests: s.Targets.Requests, Source: source, First: s.First.Requests, Cookies: s.Cookies,
+		NoKeepAlive: !s.KeepAlive, NoHTTP2: !s.HTTP2,
+		Insecure: s.Insecure, Certificate: s.Certificate, Authorities: s.Authorities, ServerName: s.ServerName,
+		Expect: s.Expect,
 	}
 }
 
@@ -366,72 +508,52 @@ func (s Settings) Experiment(ctx context.Context, cpu CPUMeter) (Experiment, err
 	if err != nil {
 		return e, err
 	}
+	err = target.Probe(ctx, s.RequestTimeout)
+	if s.Engine == EngineK6 && inject.Classify(err, inject.Dial) == inject.Malformed {
+		err = nil // it is k6 that has to understand the answers
+	}
+	if limit := new(inject.LimitError); errors.As(err, &limit) {
+		return e, limit
+	}
+	if err != nil {
+		hint := target.Advice(ctx, err)
+		if ctx.Err() != nil { // what an interrupt broke says nothing of the server
+			return e, fmt.Errorf("first request to %s: %w", target, context.Cause(ctx))
+		}
+		if hint == "" {
+			hint = "start it there, or set SERVER to one that answers 2xx"
+		}
+		return e, fmt.Errorf("%s does not serve: %w; %s", target, err, hint)
+	}
 	if s.Engine == EngineK6 {
+		if c.Socket == "" {
+			c.Address = target.Address() // k6 would choose among several at random
+		}
 		if e.Engine, err = k6.New(c); err != nil {
 			return e, err
 		}
 	}
-	if err := target.Probe(ctx, s.RequestTimeout); err != nil {
-		hint := "start it there, or set SERVER to one that answers 2xx"
-		if inject.Classify(err, inject.Dial) == inject.TLS && !s.Insecure {
-			hint = "INSECURE=1 would accept any certificate"
-		}
-		return e, fmt.Errorf("%s does not serve: %w; %s", target, err, hint)
-	}
 	if cpu == nil {
-		cpu = serverCPU(ctx, c, target.Address())
+		cpu, e.told = serverCPU(ctx, c, target.Address())
 	}
+	e.apart = host.Elsewhere(target.Address())
 	e.Target, e.ServerCPU = target, cpu
 	return e, nil
 }
 
-var errServer = errors.New("want host, host:port, a URL that begins with http:// or https://, or unix:PATH")
+const wantServer = "want host, host:port, a URL that begins with http:// or https://, or unix:PATH"
 
 // parseServer reads the address of a server. One without path and query gets those of the workload. socket is empty where
-// it is not that of a unix socket, unix:PATH or unix:PATH:/URI as nginx has it.
+// it is not that of a unix socket.
 func parseServer(s string, iterations uint64) (u *url.URL, socket string, err error) {
-	if rest, is := strings.CutPrefix(s, "unix:"); is {
-		path, uri := strings.TrimPrefix(rest, "//"), ""
-		if i := strings.Index(path, ":/"); i >= 0 {
-			path, uri = path[:i], path[i+1:]
-		}
-		if path == "" {
-			return nil, "", errServer
-		}
-		u, _, err := parseServer("http://localhost"+uri, iterations)
-		return u, path, err
+	if u, socket, err = inject.ParseAddress(s); err != nil {
+		return nil, "", fmt.Errorf("%w; %s", err, wantServer)
 	}
-	if !strings.Contains(s, "://") {
-		s = "http://" + s
-	}
-	u, err = url.Parse(s)
-	if err != nil || u.Fragment != "" || u.Opaque != "" {
-		return nil, "", errServer
-	}
-	u.Scheme = strings.ToLower(u.Scheme)
 	if u.Path == "" && u.RawQuery == "" {
 		u.Path, u.RawQuery = "/", workload(iterations)
 	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, "", fmt.Errorf("port %s: want 1 to 65535", port)
-		}
-	}
 	if _, err := inject.NewHTTP(inject.HTTPConfig{URL: u}); err != nil {
-		return nil, "", errServer
+		return nil, "", errors.New(wantServer)
 	}
-	return u, "", nil
-}
-
-// hidePassword masks everything between the scheme and the last @ of a value that may be a URL, however broken.
-func hidePassword(s string) string {
-	at := strings.LastIndexByte(s, '@')
-	if at < 0 {
-		return s
-	}
-	from := strings.Index(s, "://")
-	if from < 0 || from > at {
-		return "xxxxx" + s[at:]
-	}
-	return s[:from+len("://")] + "xxxxx" + s[at:]
+	return u, socket, nil
 }

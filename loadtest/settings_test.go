@@ -3,19 +3,25 @@
 package loadtest
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+
+	"rampart/loadtest/host"
 )
 
 // env makes a getenv of "NAME=value" strings.
@@ -37,6 +43,7 @@ func TestSettingsDefaults(t *testing.T) {
 		Warmup:         2 * time.Second,
 		VUs:            []int{1, 2, 4, 8, 16, 32},
 		MaxVUs:         4096,
+		Stop:           RuleConfident,
 		RequestTimeout: time.Minute,
 		KeepAlive:      true,
 		Method:         http.MethodGet,
@@ -58,6 +65,7 @@ func TestSettings(t *testing.T) {
 		Duration:       90 * time.Second,
 		VUs:            []int{1, 3, 100},
 		MaxVUs:         64,
+		Stop:           RuleClassic,
 		RequestTimeout: 500 * time.Millisecond,
 		Method:         http.MethodPost,
 		Header:         http.Header{"Accept": {"text/html"}, "X-Token": {"secret"}},
@@ -89,6 +97,78 @@ func TestStartAt(t *testing.T) {
 	require.Contains(t, fmt.Sprint(s.List()), "{START_AT 1764000000.250000000}")
 	_, err = SettingsFromEnv(env("START_AT=1764000000", "VUS=8", "ENGINE=k6"))
 	require.ErrorContains(t, err, "with ENGINE=k6: want ENGINE=builtin")
+}
+
+// TestTLSSettings holds that https of a contender, or of SERVER, is what certificates need.
+func TestTLSSettings(t *testing.T) {
+	for _, vars := range [][]string{
+		{"SERVER=https://localhost"}, {"BASELINE=https://a:1", "CANDIDATE=b:1"}, {"BASELINE=a:1", "CANDIDATE=HTTPS://b:1"},
+	} {
+		s, err := SettingsFromEnv(env(append(vars, "SERVER_NAME=app.example")...))
+		require.NoError(t, err)
+		require.Contains(t, fmt.Sprint(s.List()), "{SERVER_NAME app.example}")
+		require.Equal(t, "app.example", s.http(&url.URL{Scheme: "https", Host: "h"}).ServerName)
+	}
+}
+
+// TestTargetsSettings holds what files of requests go with, and what they do not.
+func TestTargetsSettings(t *testing.T) {
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "targets.txt")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	paths, whole, weighed := file("GET /a\nX: topsecret\n\nPOST /b\n"), file("GET http://h:81/a\n"), file("GET /\n# weight: 2\n")
+	s, err := SettingsFromEnv(env("TARGETS="+paths, "FIRST="+paths, "COOKIES=on", "SERVER=H:81/"))
+	require.NoError(t, err)
+	c := s.http(s.Server)
+	require.Len(t, c.Requests, 2)
+	require.Len(t, c.First, 2)
+	require.True(t, c.Cookies)
+	shown := fmt.Sprint(s.List())
+	require.Contains(t, shown, "{TARGETS "+paths+", 2 requests} {FIRST "+paths+", 2 requests} {COOKIES on}")
+	require.NotContains(t, shown, "topsecret")
+	for _, vars := range [][]string{
+		{"TARGETS=" + paths}, {"TARGETS=" + whole, "SERVER=h:81"}, {"FIRST=" + whole, "SERVER=http://H:81/x?y=z"},
+		{"FIRST=" + paths, "METHOD=PUT", "BODY=x", "ITERATIONS=3"}, {"TARGETS=" + whole, "BASELINE=a:1", "CANDIDATE=b:1"},
+		{"TARGETS=" + weighed},
+	} {
+		_, err := SettingsFromEnv(env(vars...))
+		require.NoError(t, err, vars)
+	}
+	s, err = SettingsFromEnv(env("TARGETS="+whole, "BASELINE=a:1", "CANDIDATE=b:1"))
+	require.NoError(t, err)
+	require.Equal(t, "1 requests of "+whole+", without the http://h:81 there", asked(s.http(s.Workload("h"))))
+	for want, vars := range map[string][]string{
+		"TARGETS with METHOD: want what is asked in the file alone":              {"TARGETS=" + paths, "METHOD=PUT"},
+		"TARGETS with BODY: want":                                                {"TARGETS=" + paths, "BODY=x"},
+		"TARGETS with ITERATIONS: want":                                          {"TARGETS=" + paths, "ITERATIONS=3"},
+		"TARGETS with a path or query in SERVER: want":                           {"TARGETS=" + paths, "SERVER=h/x"},
+		"targets.txt:1: http://h:81: want it in SERVER, too, or paths alone":     {"TARGETS=" + whole},
+		"targets.txt:1: http://h:81 is not what SERVER says: want the same":      {"TARGETS=" + whole, "SERVER=h"},
+		"http://h:81 is not what SERVER says: want":                              {"FIRST=" + whole, "SERVER=https://h:81"},
+		"FIRST: " + weighed + ":2: weight: want none, because each":              {"FIRST=" + weighed},
+		"ENGINE=k6 with TARGETS, FIRST or COOKIES: want ENGINE=builtin, because": {"COOKIES=on", "ENGINE=k6"},
+		"targets.txt:2: header line has no colon":                                {"TARGETS=" + file("GET /\nX-A topsecret\n")},
+		"targets.txt:1: header Content-Length cannot be set":                     {"TARGETS=" + file("GET /\nContent-Length: 1\n")},
+	} {
+		_, err := SettingsFromEnv(env(vars...))
+		require.ErrorContains(t, err, want, vars)
+		require.NotContains(t, err.Error(), "topsecret")
+	}
+}
+
+// TestUnusedInDuel holds that no variable is passed over in silence by a duel.
+func TestUnusedInDuel(t *testing.T) {
+	require.Empty(t, unusedInDuel(env("METHOD=PUT", "BASELINE=a:1", "REQUEST_TIMEOUT=1s")))
+	require.Equal(t, "DURATION, VUS: set, and of no use in a duel, which chooses its load itself; perfgate run has flags for it",
+		unusedInDuel(env("VUS=8", "DURATION=1s", "WARMUP=")))
+	used := []string{"BASELINE", "BODY", "CACERT", "CANDIDATE", "CERT", "COOKIES", "EXPECT", "FIRST", "HEADERS", "HTTP2",
+		"INSECURE",
+		"ITERATIONS", "KEEPALIVE", "KEY", "METHOD", "REQUEST_TIMEOUT", "RESULTS", "SERVER", "SERVER_NAME", "SLO",
+		"TARGETS", "WARMUP"}
+	refused := []string{"ENGINE", "START_AT"}
+	require.ElementsMatch(t, variables, slices.Concat(duelIgnores, used, refused))
 }
 
 func TestBodyFromFile(t *testing.T) {
@@ -142,10 +222,26 @@ func TestServerURL(t *testing.T) {
 		"localhost/x":                    "http://localhost/x",
 		"http://user:secret@localhost":   "http://user:secret@localhost/?it1=7&it2=1",
 		"http://localhost:65535/%20?%20": "http://localhost:65535/%20?%20",
+		"localhost:80/":                  "http://localhost/",
+		"localhost:8080/x#part":          "http://localhost:8080/x",
+		"localhost:1/p?u=http://x":       "http://localhost:1/p?u=http://x",
 	} {
 		s, err := SettingsFromEnv(env("SERVER="+in, "ITERATIONS=7"))
 		require.NoError(t, err, in)
 		require.Equal(t, want, s.Server.String(), in)
+	}
+}
+
+// TestWarmupOfDuels holds that a duel takes the warm-up that somebody says, and not that of ramps.
+func TestWarmupOfDuels(t *testing.T) {
+	for set, want := range map[string][2]time.Duration{
+		"DURATION=1s":  {100 * time.Millisecond, 0},
+		"WARMUP=700ms": {700 * time.Millisecond, 700 * time.Millisecond},
+		"WARMUP=0s":    {},
+	} {
+		s, err := SettingsFromEnv(env(set))
+		require.NoError(t, err)
+		require.Equal(t, want, [2]time.Duration{s.Warmup, s.DuelWarmup}, set)
 	}
 }
 
@@ -181,24 +277,57 @@ func TestSettingsRefuse(t *testing.T) {
 		{"START_AT=1", `START_AT="1" with 6 levels in VUS: want one number of virtual users there`},
 		{"STOP=never", `STOP="never": want classic`},
 		{"ENGINE=ab", `ENGINE="ab": want builtin or k6`},
+		{"EXPECT=status=foo", `EXPECT="status=foo": "status=foo": "foo" is no status; want such as status=2xx,304`},
+		{"EXPECT=body~[", `EXPECT="body~[": "body~[": error parsing regexp`},
+		{"EXPECT=2xx", `EXPECT="2xx": "2xx": want status=2xx,304 or body~REGEXP`},
 		{"METHOD=get", `METHOD="get": want one of GET, HEAD`},
 		{"METHOD=CONNECT", `METHOD="CONNECT": want one of GET, HEAD`},
-		{"HEADERS=no colon", `HEADERS="no colon": want lines of the form Name: value`},
-		{"HEADERS=a b: c", `HTTP cannot carry this method, URL or these headers`},
+		{"HEADERS=no colon", `HEADERS: line 1 has no colon: want lines of the form Name: value`},
+		{"HEADERS=a b: c", `HEADERS: line 1 has no name before its colon`},
+		{"HEADERS=A: b\nc", `HEADERS: line 2 has no colon`},
+		{"HEADERS=A: b\n c: d", `HEADERS: line 2 begins with a blank`},
+		{"HEADERS=A: b\x01", `HEADERS: line 1 holds a control character`},
 		{"HEADERS=Content-Length: 5", `header Content-Length cannot be set`},
+		{"CERT=/nonexistent", "CERT: want a file with the certificate of the client, in PEM: no such file"},
+		{"KEY=/nonexistent", "KEY without CERT: want the file with the certificate there"},
+		{"CACERT=/dev/null", "CACERT: want a file with the certificates of authorities, in PEM: it is no file"},
+		{"SERVER_NAME=app.example", "CERT, KEY, CACERT or SERVER_NAME without TLS: want https:// in SERVER"},
+		{"SERVER_NAME=a/b SERVER=https://localhost", "SERVER_NAME, TARGETS or FIRST: name of the server for TLS: the host holds a character"},
+		{"HEADERS=@/nonexistent", "HEADERS: want lines of the form Name: value, or @FILE"},
+		{"COOKIES=maybe", `COOKIES="maybe": want on or off`},
+		{"TARGETS=/nonexistent", `TARGETS="/nonexistent": /nonexistent: no such file`},
+		{"FIRST=/nonexistent", `FIRST="/nonexistent": /nonexistent: no such file`},
 		{"INSECURE=maybe", `INSECURE="maybe": want on or off`},
 		{"HTTP2=3", `HTTP2="3": want on or off`},
-		{"SERVER=unix:", `SERVER="unix:": want host`},
-		{"SERVER=http://", `SERVER="http://": want host, host:port, a URL`},
-		{"SERVER=ftp://localhost", `SERVER="ftp://localhost": want host`},
-		{"SERVER=http://localhost:x", `SERVER="http://localhost:x": want host`},
-		{"SERVER=localhost:99999", `SERVER="localhost:99999": port 99999: want 1 to 65535`},
-		{"SERVER=http://a b/", `SERVER="http://a b/": want host`},
-		{"SERVER=:8080", `SERVER=":8080": want host`},
+		{"SERVER=unix:", `SERVER="unix:": the path of the socket is missing; want host`},
+		{"SERVER=http://", `SERVER="http://": the host is missing; want host, host:port, a URL`},
+		{"SERVER=ftp://localhost", `SERVER="ftp://localhost": the scheme is neither http nor https; want host`},
+		{"SERVER=http://localhost:x", `SERVER="http://localhost:xxxxx": the port is no number from 1 to 65535; want host`},
+		{"SERVER=localhost:99999", `SERVER="localhost:99999": the port is no number from 1 to 65535; want host`},
+		{"SERVER=http://a b/", `SERVER="http://a b/": the host holds a character that no host has; want host`},
+		{"SERVER=unix:/s BASELINE=a:1 CANDIDATE=b:1", `SERVER="unix:/s" with BASELINE or CANDIDATE: both sides' load would go to that socket`},
+		{"WARMUP=0s BASELINE=a:1 CANDIDATE=b:1", `WARMUP="0s" with BASELINE or CANDIDATE: want more than 0, such as 1s`},
+		{"ENGINE=k6 BASELINE=a:1 CANDIDATE=b:1", "ENGINE=k6 with BASELINE or CANDIDATE: want ENGINE=builtin"},
+		{"SERVER=:8080", `SERVER=":8080": the host is missing; want host`},
+		{"SERVER=http://me:12/34@h/", `SERVER="http://xxxxx@h/": it can be read in two ways: write %2F`},
 	} {
 		_, err := SettingsFromEnv(env(tt.set))
+		if strings.Contains(tt.set, "BASELINE=") || strings.HasPrefix(tt.set, "SERVER_NAME") {
+			_, err = SettingsFromEnv(env(strings.Fields(tt.set)...))
+		}
 		require.ErrorContains(t, err, tt.want, tt.set)
 	}
+}
+
+func TestExpectIsASetting(t *testing.T) {
+	s, err := SettingsFromEnv(env("EXPECT=status=2xx, 3xx\nbody~^order [0-9]+"))
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(s.List()), "{EXPECT status=2xx,3xx; body~^order [0-9]+}")
+	require.True(t, s.http(s.Workload("localhost")).Expect.Equal(s.Expect))
+	_, err = SettingsFromEnv(env("EXPECT=body~x", "METHOD=HEAD"))
+	require.ErrorContains(t, err, "METHOD, HEADERS, BODY, EXPECT, SERVER_NAME, TARGETS or FIRST: an expected body, and a request with HEAD")
+	_, err = SettingsFromEnv(env("EXPECT=status=3xx", "ENGINE=k6"))
+	require.ErrorContains(t, err, `EXPECT="status=3xx" with ENGINE=k6: want ENGINE=builtin`)
 }
 
 func TestSettingsNameEveryError(t *testing.T) {
@@ -227,10 +356,11 @@ func TestSettingsHidePasswords(t *testing.T) {
 // FuzzSettings feeds every variable's parser.
 func FuzzSettings(f *testing.F) {
 	names := []string{"SERVER", "ITERATIONS", "DURATION", "WARMUP", "VUS", "MAX_VUS", "REQUEST_TIMEOUT", "KEEPALIVE",
-		"RESULTS", "STOP", "ENGINE", "METHOD", "HEADERS", "BODY", "INSECURE", "HTTP2", "OUTPUT", "START_AT"}
+		"RESULTS", "STOP", "ENGINE", "METHOD", "HEADERS", "BODY", "INSECURE", "HTTP2", "OUTPUT", "START_AT",
+		"CERT", "KEY", "CACERT", "SERVER_NAME", "COOKIES", "EXPECT"}
 	for i := range names {
 		for _, value := range []string{"", "1", "30s", "1,2", "on", "http://user:pw@[::1]:80/a?b#c", "-1", "@", "://@",
-			"unix:/a:/b", "A: b\nHost: c", "POST", "k6"} {
+			"unix:/a:/b", "A: b\nHost: c", "POST", "k6", "status=2xx,304", "body~["} {
 			f.Add(i, value)
 		}
 	}
@@ -274,7 +404,11 @@ func TestSettingsExperiment(t *testing.T) {
 	require.Positive(t, level.Requests)
 	require.Equal(t, 100*time.Millisecond, level.Window)
 	require.NotNil(t, level.ClientCPU)
-	require.Equal(t, runtime.GOOS == "linux", level.ServerCPU != nil)
+	require.Nil(t, level.ServerCPU)
+	require.Contains(t, level.NoServerCPU, "no process_cpu_seconds_total")
+	if runtime.GOOS == "linux" {
+		require.Contains(t, level.NoServerCPU, "this process itself serves")
+	}
 	require.Equal(t, "http://"+address+"/?it1=7&it2=1", s.Workload(address).String())
 
 	s, err = SettingsFromEnv(env("SERVER=user:secret@"+address, "ITERATIONS=8"))
@@ -282,4 +416,67 @@ func TestSettingsExperiment(t *testing.T) {
 	_, err = s.Experiment(t.Context(), nil)
 	require.EqualError(t, err, `http://`+address+`/?it1=8&it2=1 does not serve: status: the server answered 400, not 2xx: `+
 		`"it1: want 7"; start it there, or set SERVER to one that answers 2xx`)
+}
+
+// TestInterruptInTheFirstRequest holds that Ctrl-C before there is an answer says nothing of the
+// server, whose handshake hangs, or whose answer does.
+func TestInterruptInTheFirstRequest(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close() // it never accepts
+	errPressed := errors.New("somebody pressed Ctrl-C")
+	for _, scheme := range []string{"http://", "https://"} {
+		for name, ask := range map[string]func(context.Context) error{
+			"experiment": func(ctx context.Context) error {
+				s, err := SettingsFromEnv(env("SERVER=" + scheme + l.Addr().String()))
+				require.NoError(t, err)
+				_, err = s.Experiment(ctx, nil)
+				return err
+			},
+			"contender": func(ctx context.Context) error {
+				c := Contender{Address: scheme + l.Addr().String()}
+				_, err := c.start(ctx, host.Affinity{}, requestOf(t, "/"), time.Minute)
+				return err
+			},
+		} {
+			t.Run(scheme+name, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer time.AfterFunc(50*time.Millisecond, func() { cancel(errPressed) }).Stop()
+				begun := time.Now()
+				err := ask(ctx)
+				require.ErrorIs(t, err, errPressed)
+				require.NotContains(t, err.Error(), "TLS")
+				require.NotContains(t, err.Error(), "serve")
+				require.Less(t, time.Since(begun), 10*time.Second)
+			})
+		}
+	}
+}
+
+func TestObjectivesAndRules(t *testing.T) {
+	s, err := SettingsFromEnv(env("SLO=p99<50ms, failed<0.1%", "STOP=confident"))
+	require.NoError(t, err)
+	require.Equal(t, RuleConfident, s.ramp().Rule)
+	require.Equal(t, "p99<50ms,failed<0.1%", s.ramp().SLO.String())
+	require.Contains(t, fmt.Sprint(s.List()), "{STOP confident}")
+	require.Contains(t, fmt.Sprint(s.List()), "{SLO p99<50ms,failed<0.1%}")
+	s, err = SettingsFromEnv(env("ENGINE=k6"))
+	require.NoError(t, err)
+	require.Equal(t, RuleClassic, s.Stop, "k6 knows no other")
+	s, err = SettingsFromEnv(env("RAMP=ramp.json", "MERGE=a.json"))
+	require.NoError(t, err)
+	require.Equal(t, RuleClassic, s.Stop, "nor do several clients")
+	s, err = SettingsFromEnv(env("START_AT=1764000000", "VUS=1"))
+	require.NoError(t, err)
+	require.Equal(t, RuleClassic, s.Stop)
+	for want, vars := range map[string][]string{
+		`SLO="p99<50": "50": want a duration with a unit`:  {"SLO=p99<50"},
+		`SLO="fast": "fast": want objectives with commas`:  {"SLO=fast"},
+		"STOP=confident: want STOP=classic with ENGINE=k6": {"STOP=confident", "ENGINE=k6"},
+		"STOP=confident: want STOP=classic with RAMP":      {"STOP=confident", "RAMP=ramp.json", "MERGE=a.json"},
+		"STOP=confident: want STOP=classic with START_AT":  {"STOP=confident", "START_AT=1764000000", "VUS=1"},
+	} {
+		_, err := SettingsFromEnv(env(vars...))
+		require.ErrorContains(t, err, want)
+	}
 }

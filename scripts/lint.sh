@@ -11,6 +11,7 @@ if [ -n "$unformatted" ]; then
 	echo "gofmt would change:" "$unformatted" >&2
 	exit 1
 fi
+"$go" run ./scripts/columns
 "$go" vet ./...
 "$go" vet -tags=load ./...
 # The client runs on other systems, too; the server's supervisor says there that it cannot.

@@ -1,5 +1,6 @@
-// Package capacity decides when a ramp has found what a server can give. It holds pure functions: levels in, decision
-// out, no clock and no I/O.
+// Package capacity decides when a ramp has found what a server can give. It holds pure functions:
+// what was measured in, what to measure next and what follows from it out, no clock and no I/O.
+// [Classic] is the stop rule of the original, [Search] is the one that says how sure it is.
 package capacity
 
 // Level is what a stop rule looks at.
@@ -17,6 +18,7 @@ const (
 	Knee     StopReason = "knee"     // more VUs gave no significantly higher throughput
 	Failures StopReason = "failures" // requests failed
 	MaxVUs   StopReason = "max-vus"  // the next level would have more VUs than allowed
+	SLO      StopReason = "slo"      // a level did not keep what was asked of it
 	Deadline StopReason = "deadline" // the time would not have sufficed for the next level
 	Canceled StopReason = "canceled" // somebody ended it
 )

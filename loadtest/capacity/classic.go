@@ -3,8 +3,9 @@ package capacity
 // ClassicGrowth is the least growth in percent with which the classic rule goes on.
 const ClassicGrowth = 5
 
-// Growth is by how much throughput grew from prev to this, in percent of this. Relating it to the new level and not to
-// the old one is how the original did it: 5 % here are 5.26 % of the old level. Without any throughput it is 0.
+// Growth is by how much throughput grew from prev to this, in percent of this. Relating it to the
+// new level and not to the old one is how the original did it: 5 % here are 5.26 % of the old
+// level. Without any throughput it is 0.
 func Growth(prev, this float64) float64 {
 	if this == 0 {
 		return 0
@@ -12,12 +13,13 @@ func Growth(prev, this float64) float64 {
 	return (this - prev) * 100 / this
 }
 
-// Classic is the stop rule of the original: one sample a level, VUs double; a level is accepted when no request failed
-// and throughput grew by at least [ClassicGrowth], and the first level that is not accepted ends the ramp, even where
-// it is the best one. prev is the zero Level before the first level, whose growth is 100 %.
+// Classic is the stop rule of the original: one sample a level, VUs double; a level is accepted
+// when no request failed and throughput grew by at least [ClassicGrowth], and the first level that
+// is not accepted ends the ramp, even where it is the best one. prev is the zero Level before the
+// first level, whose growth is 100 %.
 //
-// Two cases that the original did not have: a level in which no request ended has not grown, and a ramp ends before it
-// would exceed maxVUs.
+// Two cases that the original did not have: a level in which no request ended has not grown, and a
+// ramp ends before it would exceed maxVUs.
 func Classic(prev, this Level, maxVUs int) Decision {
 	switch {
 	case this.Failures > 0:

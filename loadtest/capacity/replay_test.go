@@ -14,8 +14,8 @@ import (
 
 var lineFormat = regexp.MustCompile(`^Injecting with (\d+) vus\. rps=(\S+) resp_time=(\S+) res_failed=(\d+)$`)
 
-// TestReplay feeds the levels of real ramps of the original to the rule, which must accept the rows that the original
-// accepted and stop where it stopped.
+// TestReplay feeds the levels of real ramps of the original to the rule, which must accept the rows
+// that the original accepted and stop where it stopped.
 func TestReplay(t *testing.T) {
 	for name, reason := range map[string]StopReason{"readme-ramp.txt": Knee, "flask-gunicorn-k6.txt": Knee} {
 		t.Run(name, func(t *testing.T) {

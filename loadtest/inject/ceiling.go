@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// Ceiling measures how many requests per second the event loops of this process can make, with a number of VUs for the
-// length of window, against a server on loopback that does nothing but answer. A server that gives as many is faster than
-// the injector, so that a level measured the latter. The error is [errors.ErrUnsupported] where there is no event loop.
+// Ceiling measures how many requests per second the event loops of this process can make, with a
+// number of VUs for the length of window, against a server on loopback that does nothing but
+// answer. A server that gives as many is faster than the injector, so that a level measured the
+// latter. The error is [errors.ErrUnsupported] where there is no event loop.
 func Ceiling(ctx context.Context, vus int, window time.Duration) (float64, error) {
 	server, err := startNullServer(loopsFor(runtime.GOMAXPROCS(0)))
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCutConnectionsAreCounted holds that successes and failures equal the server's own count exactly, over many
-// requests of which a part ends with its connection.
+// TestCutConnectionsAreCounted holds that successes and failures equal the server's own count
+// exactly, over many requests of which a part ends with its connection.
 func TestCutConnectionsAreCounted(t *testing.T) {
 	for _, way := range []struct {
 		name     string

@@ -88,8 +88,8 @@ func (f *Failure) Error() string { return f.Class.String() + ": " + f.Err.Error(
 // Unwrap returns the reason.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Classify returns the class of an error: that of a [Failure], or the one that an error of package net, io or tls
-// belongs to, or else otherwise.
+// Classify returns the class of an error: that of a [Failure], or the one that an error of package
+// net, io or tls belongs to, or else otherwise.
 func Classify(err error, otherwise Class) Class {
 	var (
 		failure *Failure

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Func returns a target whose request is a call of do: anything that can be called can be ramped. do must return when
-// its context is done, which it is after the timeout. An error is a failure, of the class that [Classify] finds, else of
-// class Body: the answer was not the expected one.
+// Func returns a target whose request is a call of do: anything that can be called can be ramped.
+// do must return when its context is done, which it is after the timeout. An error is a failure, of
+// the class that [Classify] finds, else of class Body: the answer was not the expected one.
 func Func(do func(context.Context) error) Target { return funcTarget(do) }
 
 type funcTarget func(context.Context) error
@@ -22,6 +22,8 @@ type funcVU struct {
 	timeout time.Duration
 	ctx     context.Context
 	cancel  context.CancelFunc
+
+	exhausted *LimitError
 }
 
 func (*funcVU) Connected() bool               { return true }
@@ -30,8 +32,12 @@ func (*funcVU) Connect(context.Context) Class { return OK }
 func (v *funcVU) Do(time.Duration) Class {
 	ctx, cancel := context.WithTimeout(v.ctx, v.timeout)
 	defer cancel()
-	return Classify(v.do(ctx), Body)
+	err := v.do(ctx)
+	v.exhausted = asLimit(err)
+	return Classify(err, Body)
 }
+
+func (v *funcVU) limit() *LimitError { return v.exhausted }
 
 func (v *funcVU) Interrupt() { v.cancel() }
 func (v *funcVU) Close()     { v.cancel() }

@@ -2,11 +2,15 @@ package inject
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -63,16 +67,18 @@ func TestEveryRequestIsCounted(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
 			require.EqualValues(t, served.Load(), m.Completed)
+			require.EqualValues(t, len("hello\n")*int(m.Completed), m.Bodies)
 			require.Less(t, m.Requests, m.Completed, "warm-up and the last requests do not count")
 			require.EqualValues(t, m.Requests, m.Latency.TotalCount())
 			require.Equal(t, 200*time.Millisecond, m.Window)
 			if closing {
 				require.GreaterOrEqual(t, connections.Load(), served.Load())
-				require.Positive(t, m.Connects)
+				require.Positive(t, m.ConnectSum)
 			} else {
 				require.EqualValues(t, 8, connections.Load())
-				require.Zero(t, m.Connects)
-				// The server's side of every connection is closed when Run returns; only its hook may come later.
+				require.Zero(t, m.ConnectSum)
+				// The server's side of every connection is closed when Run returns; only its hook
+				// may come later.
 				require.Eventually(t, func() bool { return open.Load() == 0 }, time.Second, time.Millisecond)
 			}
 		})
@@ -110,6 +116,57 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, m.Failures.Total())
 	require.Positive(t, m.Requests)
+}
+
+// TestCertificates holds that a target trusts whom it is told to, asks for the name that it is told
+// to ask for, and shows the certificate that it is given, also to a server that names other
+// authorities.
+func TestCertificates(t *testing.T) {
+	valid := time.Now().Add(30 * time.Minute)
+	servers, clients := certificate(t, valid, "app.example"), certificate(t, valid, "client.example")
+	var asked atomic.Pointer[string]
+	var shown atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked.Store(&r.TLS.ServerName)
+		if r.TLS.PeerCertificates[0].Equal(clients.Leaf) {
+			shown.Add(1)
+		}
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	others := x509.NewCertPool()
+	others.AddCert(servers.Leaf)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{servers}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: others}
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	for _, http2 := range []bool{true, false} {
+		h := target(t, server.URL, func(c *HTTPConfig) {
+			c.Authorities, c.Certificate, c.ServerName, c.NoHTTP2 = others, &clients, "app.example", !http2
+		})
+		shown.Store(0)
+		require.NoError(t, h.Probe(t.Context(), 5*time.Second))
+		require.Equal(t, "app.example", *asked.Load())
+		m, err := Run(t.Context(), h, load(2))
+		require.NoError(t, err)
+		require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
+		require.EqualValues(t, m.Completed+1, shown.Load())
+	}
+	for name, tt := range map[string]struct {
+		change func(*HTTPConfig)
+		want   string
+	}{
+		"another authority": {func(c *HTTPConfig) { c.Authorities = x509.NewCertPool() }, "-cacert"},
+		"another name":      {func(c *HTTPConfig) { c.ServerName = "other.example" }, "-servername"},
+		"no certificate":    {func(c *HTTPConfig) { c.Certificate = nil }, "CERT=client.pem"},
+	} {
+		h := target(t, server.URL, func(c *HTTPConfig) {
+			c.Authorities, c.Certificate, c.ServerName = others, &clients, "app.example"
+			tt.change(c)
+		})
+		err := h.Probe(t.Context(), 5*time.Second)
+		require.Error(t, err, name)
+		require.Contains(t, h.Advice(t.Context(), err), tt.want, "%s: %v", name, err)
+	}
 }
 
 // raw serves each connection with a function.
@@ -181,6 +238,43 @@ func TestProbeShowsWhatTheServerSays(t *testing.T) {
 	require.EqualError(t, err, `status: the server answered 400, not 2xx: "it1 is missing: want 0 to 100"`)
 }
 
+// TestExample holds what of an answer is shown, and compared by a duel.
+func TestExample(t *testing.T) {
+	for want, header := range map[string]http.Header{
+		`200 text/html "ok"`:      {"Content-Type": {"Text/HTML; charset=utf-8"}},
+		`200 br "ok"`:             {"Content-Encoding": {"br"}},
+		`200 a/b "ok"`:            {"Content-Type": {` "a/b" `}},
+		`200 text/plain "ok"`:     nil,
+		`202 *** "ok"`:            {"Content-Type": {"x/topsecret"}, "Status": {"202"}},
+		`200 application/json ""`: {"Content-Type": {"application/json"}, "No-Body": {"1"}},
+	} {
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			maps.Copy(w.Header(), header)
+			w.Header().Add("Link", "</a>; rel=preload")
+			w.WriteHeader(http.StatusEarlyHints) // an interim answer, whose header is not that of the answer
+			if header.Get("Status") != "" {
+				w.WriteHeader(http.StatusAccepted)
+			}
+			if header.Get("No-Body") == "" {
+				io.WriteString(w, "ok")
+			}
+		})
+		plain, secure := httptest.NewServer(handler), httptest.NewUnstartedServer(handler)
+		secure.EnableHTTP2 = true
+		secure.StartTLS()
+		for address, protocol := range map[string]string{plain.URL: "HTTP/1.1 ", secure.URL: "HTTP/2.0 "} {
+			u, _, err := ParseAddress(address)
+			require.NoError(t, err)
+			h, err := NewHTTP(HTTPConfig{URL: u, Insecure: true, Header: http.Header{"X": {"x/topsecret"}}})
+			require.NoError(t, err)
+			require.NoError(t, h.Probe(t.Context(), 5*time.Second))
+			require.Equal(t, protocol+want, h.Example())
+		}
+		plain.Close()
+		secure.Close()
+	}
+}
+
 func TestRunIsCanceled(t *testing.T) {
 	begun := make(chan struct{}, 100)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -210,9 +304,11 @@ func TestRunLeavesNoGoroutine(t *testing.T) {
 	defer server.Close()
 	_, err := Run(t.Context(), target(t, server.URL), load(16))
 	require.NoError(t, err)
+	// One that has said that it is done may still be on its last instruction.
 	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	require.NotContains(t, string(stacks), "inject.Run")
+	require.Eventually(t, func() bool {
+		return !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("inject.Run"))
+	}, 10*time.Second, time.Millisecond)
 }
 
 func TestNewHTTPRefuses(t *testing.T) {
@@ -264,4 +360,39 @@ func TestRequestAllocatesNothing(t *testing.T) {
 			panic(class)
 		}
 	}))
+}
+
+// TestFirstOfSeveralErrors: of several headers that cannot be set, another one was named each time.
+func TestFirstOfSeveralErrors(t *testing.T) {
+	u, err := url.Parse("http://localhost")
+	require.NoError(t, err)
+	for range 50 {
+		_, err := NewHTTP(HTTPConfig{URL: u, Header: http.Header{"Upgrade": {"x"}, "Connection": {"x"}, "Te": {"x"}}})
+		require.ErrorContains(t, err, "header Connection cannot be set")
+	}
+}
+
+// slowToObey is a connection that takes a while to set a deadline.
+type slowToObey struct{ net.Conn }
+
+func (c slowToObey) SetDeadline(at time.Time) error {
+	if time.Until(at) > 0 {
+		time.Sleep(50 * time.Millisecond)
+	}
+	return c.Conn.SetDeadline(at)
+}
+
+// TestLimitIsCanceled: the deadline that should have ended a probe that was canceled was
+// overwritten by that of its timeout.
+func TestLimitIsCanceled(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	defer limit(ctx, slowToObey{near}, 3*time.Second)()
+	begun := time.Now()
+	_, err := near.Read(make([]byte, 1))
+	require.Error(t, err)
+	require.Less(t, time.Since(begun), 2*time.Second)
 }

@@ -36,7 +36,7 @@ func TestWindow(t *testing.T) {
 		require.Equal(t, []time.Duration{100 * time.Millisecond, 1100 * time.Millisecond}, edges)
 		require.EqualValues(t, 300, m.Requests)
 		require.EqualValues(t, 330, m.Completed, "3 VUs for 1.1 s")
-		require.Equal(t, 3*time.Second, m.Latencies)
+		require.Equal(t, 3*time.Second, m.LatencySum)
 		require.Equal(t, 10*time.Millisecond, m.Mean())
 		require.Equal(t, 300.0, m.Throughput())
 	})
@@ -89,13 +89,15 @@ func (*interrupted) Do(time.Duration) Class { return OK }
 func (*interrupted) Interrupt()             {}
 func (*interrupted) Close()                 {}
 
-// TestInterruptWhileConnecting holds that a connection that an interrupt broke off is no failure, also where the VU hears
-// of the interrupt before anybody else: before the gun, and between two requests.
+// TestInterruptWhileConnecting holds that a connection that an interrupt broke off is no failure,
+// also where the VU hears of the interrupt before anybody else: before the gun, and between two
+// requests.
 func TestInterruptWhileConnecting(t *testing.T) {
 	for _, connections := range []int{0, 5} {
 		for range 20 {
 			ctx, cancel := context.WithCancel(t.Context())
-			m, err := Run(ctx, &interrupted{left: connections, cancel: cancel}, Load{VUs: 1, Window: time.Minute, Timeout: time.Minute})
+			m, err := Run(ctx, &interrupted{left: connections, cancel: cancel},
+				Load{VUs: 1, Window: time.Minute, Timeout: time.Minute})
 			require.ErrorIs(t, err, context.Canceled)
 			require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
 		}

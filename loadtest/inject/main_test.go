@@ -9,13 +9,15 @@ import (
 	"testing"
 )
 
-// children are what the test binary does instead of testing where the environment says so: what needs a process of its own.
+// children are what the test binary does instead of testing where the environment says so: what
+// needs a process of its own.
 var children = map[string]func(){}
 
 // child is the name of the environment's variable.
 const child = "RAMPART_INJECT_CHILD"
 
-// waiters is how many tests run at the same time at least: nearly all of them wait for a timeout and need no processor.
+// waiters is how many tests run at the same time at least: nearly all of them wait for a timeout
+// and need no processor.
 const waiters = 24
 
 func TestMain(m *testing.M) {

@@ -13,8 +13,8 @@ import (
 // nullAnswer is all that a null server says.
 var nullAnswer = []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-// nullServer answers each request with a constant, as cheaply as the event loop asks: whatever it is sent at once is one
-// request.
+// nullServer answers each request with a constant, as cheaply as the event loop asks: whatever it
+// is sent at once is one request.
 type nullServer struct {
 	address string
 	bells   []*bell
@@ -123,7 +123,8 @@ func serveNull(poll, listener int) {
 				if err == 0 && n > 0 {
 					_, _ = send(e.Fd, nullAnswer)
 				}
-				ended := e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 // it is told only once, with a request or without
+				// it is told only once, with a request or without
+				ended := e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
 				if ended || n <= 0 && err != unix.EAGAIN {
 					delete(connections, e.Fd)
 					unix.Close(int(e.Fd))

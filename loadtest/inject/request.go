@@ -11,11 +11,13 @@ import (
 	"slices"
 )
 
-// ours are the header fields that say how a connection and a message are framed. A user who could set them would measure
-// something else than the result says.
-var ours = []string{"Connection", "Content-Length", "Expect", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+// ours are the header fields that say how a connection and a message are framed. A user who could
+// set them would measure something else than the result says.
+var ours = []string{"Connection", "Content-Length", "Expect", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding",
+	"Upgrade"}
 
-// newRequest makes the request that c describes. The error says what is wrong with it; it never shows a password.
+// newRequest makes the request that c describes. The error says what is wrong with it; it never
+// shows a password.
 func newRequest(c HTTPConfig) (*http.Request, error) {
 	method := c.Method
 	switch method {
@@ -32,7 +34,8 @@ func newRequest(c HTTPConfig) (*http.Request, error) {
 	}
 	req.Header.Set("Accept", "*/*")
 	req.Header.Set("User-Agent", "rampart")
-	for name, values := range c.Header {
+	for _, name := range slices.Sorted(maps.Keys(c.Header)) { // so that of several errors it is always the same one
+		values := c.Header[name]
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		if slices.Contains(ours, name) {
 			return nil, fmt.Errorf("header %s cannot be set: it follows from method, body and keep-alive", name)
@@ -56,8 +59,8 @@ func newRequest(c HTTPConfig) (*http.Request, error) {
 	return req, nil
 }
 
-// wire returns the bytes of req in HTTP/1.1, with Connection: close where closing is set. Package net/http reads them
-// again, so that nothing goes out that is not the one request it should be.
+// wire returns the bytes of req in HTTP/1.1, with Connection: close where closing is set. Package
+// net/http reads them again, so that nothing goes out that is not the one request it should be.
 func wire(req *http.Request, closing bool) ([]byte, error) {
 	once := *req
 	once.Close = closing
@@ -77,7 +80,8 @@ func wire(req *http.Request, closing bool) ([]byte, error) {
 	for _, name := range ours { // Write added what is needed of them
 		again.Header.Del(name)
 	}
-	if err != nil || from.Buffered() > 0 || again.Method != req.Method || !maps.EqualFunc(again.Header, req.Header, slices.Equal[[]string]) {
+	if err != nil || from.Buffered() > 0 || again.Method != req.Method ||
+		!maps.EqualFunc(again.Header, req.Header, slices.Equal[[]string]) {
 		return nil, fmt.Errorf("request: HTTP cannot carry this method, URL or these headers")
 	}
 	return b.Bytes(), nil

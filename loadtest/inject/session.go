@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Session keeps the VUs of one target connected while they rest, so that load on it can be cut into slices of
-// milliseconds, and load on something else put between. One goroutine calls its methods.
+// Session keeps the VUs of one target connected while they rest, so that load on it can be cut into
+// slices of milliseconds, and load on something else put between. One goroutine calls its methods.
 type Session struct {
 	ctx     context.Context // of all that the session does, from Open to Close
 	run     *run
@@ -21,13 +21,12 @@ type Session struct {
 	interrupted chan struct{}
 
 	last   counts        // when the last slice had ended
-	taken  time.Time     // the last time that Take was called
-	active time.Duration // length of all slices since then
+	active time.Duration // length of all slices since the VUs were connected, or since the last Take
 	meter  strainMeter   // since then
 }
 
-// Open connects VUs to a target. What cannot connect is counted as a failure of the first slice, and tries again then.
-// When ctx is done, everything ends soon. A session must be closed.
+// Open connects VUs to a target. What cannot connect is counted as a failure of the first slice,
+// and tries again then. When ctx is done, everything ends soon. A session must be closed.
 func Open(ctx context.Context, target Target, vus int, timeout time.Duration) (*Session, error) {
 	load := Load{VUs: vus, Window: math.MaxInt64, Timeout: timeout}
 	if err := load.Validate(); err != nil {
@@ -38,7 +37,6 @@ func Open(ctx context.Context, target Target, vus int, timeout time.Duration) (*
 		run:         &run{load: load, sliced: true, abort: abort, epoch: time.Now(), total: newTotal(timeout)},
 		played:      make(chan struct{}),
 		interrupted: make(chan struct{}),
-		taken:       time.Now(),
 	}
 	s.ctx = ctx
 	var err error
@@ -81,18 +79,20 @@ func (s *Session) counts() counts {
 	return sum
 }
 
-// Take returns what all slices since the last Take measured, and begins anew. Its Window is the length of all slices.
+// Take returns what all slices since the last Take measured, and begins anew. Its Window is the
+// length of all slices.
 func (s *Session) Take() Measurement {
 	for _, d := range s.drivers {
 		d.counted().flush()
 	}
 	s.last = counts{}
-	m := s.run.total.measurement(s.run.load)
+	s.run.round = (s.run.round>>32 + 1) << 32 // as in other sessions, whatever number of slices there were
+	m := s.run.total.measurement(s.run.load, s.run.hide)
 	m.Window, m.Strain = s.active, s.meter.strain()
 	if s.active > 0 { // the loops have nothing to do between slices
-		m.Strain.Busy *= time.Since(s.taken).Seconds() / s.active.Seconds()
+		m.Strain.Busy *= time.Since(s.meter.at).Seconds() / s.active.Seconds()
 	}
-	s.taken, s.active, s.meter = time.Now(), 0, newStrainMeter(s.drivers)
+	s.active, s.meter = 0, newStrainMeter(s.drivers)
 	s.run.total = newTotal(s.run.load.Timeout)
 	for _, d := range s.drivers {
 		d.counted().total = s.run.total

@@ -18,7 +18,8 @@ import (
 // TestSlices cuts load on a server whose requests take exactly 10 ms.
 func TestSlices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := Open(t.Context(), Func(func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil }), 3, time.Second)
+		s, err := Open(t.Context(), Func(func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil }), 3,
+			time.Second)
 		require.NoError(t, err)
 		defer s.Close()
 		var sum Slice
@@ -32,7 +33,7 @@ func TestSlices(t *testing.T) {
 			slice, err := s.Slice(length)
 			require.NoError(t, err)
 			timed := each - 1
-			require.Equal(t, Slice{Requests: uint64(3 * timed), Busy: time.Duration(3*timed) * 10 * time.Millisecond}, slice)
+			require.Equal(t, Slice{Requests: uint64(3 * timed), Spent: time.Duration(3*timed) * 10 * time.Millisecond}, slice)
 			// All end at once; who is through first has begun one more by then.
 			require.InDelta(t, time.Duration(each)*10*time.Millisecond, time.Since(begun), float64(10*time.Millisecond))
 			sum.Add(slice)
@@ -51,16 +52,19 @@ func TestSlices(t *testing.T) {
 	})
 }
 
-// TestSliceIsTimedUnderFullLoad holds that slices see the whole of a difference where VUs share a server, however short they
-// are. Bug: the first request of a VU was timed, and met a server that had nothing else to do; and who was through last had it
-// to himself, for as long as the others rested. So of 5 % more in a request a slice of 3 latencies saw 3 %.
+// TestSliceIsTimedUnderFullLoad holds that slices see the whole of a difference where VUs share a
+// server, however short they are. Bug: the first request of a VU was timed, and met a server that
+// had nothing else to do; and who was through last had it to himself, for as long as the others
+// rested. So of 5 % more in a request a slice of 3 latencies saw 3 %.
 func TestSliceIsTimedUnderFullLoad(t *testing.T) {
-	for name, server := range map[string]func(time.Duration) func(context.Context) error{"one at a time": queue, "all at once": shared} {
+	for name, server := range map[string]func(time.Duration) func(context.Context) error{"one at a time": queue,
+		"all at once": shared} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const vus = 3
 				for _, work := range []time.Duration{10 * time.Millisecond, 10500 * time.Microsecond} {
-					for _, length := range []time.Duration{time.Millisecond, 35 * time.Millisecond, 90 * time.Millisecond, 100 * time.Millisecond} {
+					for _, length := range []time.Duration{time.Millisecond, 35 * time.Millisecond, 90 * time.Millisecond,
+						100 * time.Millisecond} {
 						s, err := Open(t.Context(), Func(server(work)), vus, time.Minute)
 						require.NoError(t, err)
 						var sum Slice
@@ -78,7 +82,8 @@ func TestSliceIsTimedUnderFullLoad(t *testing.T) {
 	}
 }
 
-// TestSliceDoesNotWaitForOneThatHangs holds that VUs that are through do not go on for as long as another one hangs.
+// TestSliceDoesNotWaitForOneThatHangs holds that VUs that are through do not go on for as long as
+// another one hangs.
 func TestSliceDoesNotWaitForOneThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made atomic.Int64
@@ -113,7 +118,8 @@ func queue(work time.Duration) func(context.Context) error {
 	}
 }
 
-// shared is a server that does all requests at once, a little of each in turns, and would need so long for one alone.
+// shared is a server that does all requests at once, a little of each in turns, and would need so
+// long for one alone.
 func shared(work time.Duration) func(context.Context) error {
 	step := queue(10 * time.Microsecond)
 	return func(ctx context.Context) error {
@@ -150,7 +156,7 @@ func TestSlicesOverConnections(t *testing.T) {
 				slice, err := s.Slice(2 * time.Millisecond)
 				require.NoError(t, err)
 				require.GreaterOrEqual(t, slice.Requests, uint64(4))
-				require.Positive(t, slice.Busy)
+				require.Positive(t, slice.Spent)
 				sum.Add(slice)
 			}
 			defer s.Close()
@@ -164,7 +170,8 @@ func TestSlicesOverConnections(t *testing.T) {
 	}
 }
 
-// TestSliceAfterTheServerClosed holds that a connection that the server ended while it was at rest is no failure.
+// TestSliceAfterTheServerClosed holds that a connection that the server ended while it was at rest
+// is no failure.
 func TestSliceAfterTheServerClosed(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
@@ -202,6 +209,8 @@ func TestSessionIsCanceled(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	_, err := Open(t.Context(), Func(func(context.Context) error { return nil }), 0, time.Second)
+	_, err := Open(t.Context(), nil, 1, time.Second)
+	require.ErrorContains(t, err, "no target")
+	_, err = Open(t.Context(), Func(func(context.Context) error { return nil }), 0, time.Second)
 	require.ErrorContains(t, err, "0 VUs")
 }

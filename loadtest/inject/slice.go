@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// phase is where in a slice a VU is. What it ends in the timed part counts, and all of that is under full load: no
-// VU is timed before its first request has ended, and none rests before the last one has been timed.
+// phase is where in a slice a VU is. What it ends in the timed part counts, and all of that is
+// under full load: no VU is timed before its first request has ended, and none rests before the
+// last one has been timed.
 type phase uint8
 
 const (
@@ -17,12 +18,12 @@ const (
 	leadOut              // as long as another VU is timed
 )
 
-// restAfter bounds the lead-out, as a multiple of the time until the first VU was through: where a request hangs, the others
-// would make thousands in the meantime.
+// restAfter bounds the lead-out, as a multiple of the time until the first VU was through: where a
+// request hangs, the others would make thousands in the meantime.
 const restAfter = 10
 
-// advance takes note that a request of a VU, or its attempt to connect, ended. A failure moves a VU on like a success, so
-// that a slice ends where nothing succeeds.
+// advance takes note that a request of a VU, or its attempt to connect, ended. A failure moves a VU
+// on like a success, so that a slice ends where nothing succeeds.
 func (r *run) advance(p *phase, now time.Duration) {
 	switch {
 	case !r.sliced || *p == leadOut:
@@ -38,35 +39,40 @@ func (r *run) advance(p *phase, now time.Duration) {
 
 // Slice is what one slice of load measured.
 type Slice struct {
-	Requests uint64        // that succeeded in the timed parts of all VUs
-	Failures uint64        // at any time
-	Busy     time.Duration // that VUs spent in Requests and in connecting for them, summed over all VUs
+	Requests uint64 // that succeeded in the timed parts of all VUs
+	Failures uint64 // at any time
+	// Spent is the time in Requests, in connecting for them, and in what counts for nothing, summed
+	// over all VUs.
+	Spent time.Duration
 }
 
-// Throughput is the requests per second of so many VUs, of slices that were added up: by Little's law the number of VUs
-// divided by the mean time of a request. It is 0 without requests.
+// Throughput is the requests per second of so many VUs, of slices that were added up: by Little's
+// law the number of VUs divided by the mean time of a request. It is 0 without requests.
 //
-// Each VU is timed from the end of a request to that of a later one, so Requests and Busy have the ratio of their means
-// however short the slices are: where a VU stops depends on what was and not on what comes (Wald's equation).
+// Each VU is timed from the end of a request to that of a later one, so Requests and Spent have the
+// ratio of their means however short the slices are: where a VU stops depends on what was and not
+// on what comes (Wald's equation).
 func (s Slice) Throughput(vus int) float64 {
-	if s.Busy <= 0 {
+	if s.Spent <= 0 {
 		return 0
 	}
-	return float64(vus) * float64(s.Requests) / s.Busy.Seconds()
+	return float64(vus) * float64(s.Requests) / s.Spent.Seconds()
 }
 
 // Add adds up slices.
 func (s *Slice) Add(t Slice) {
 	s.Requests += t.Requests
 	s.Failures += t.Failures
-	s.Busy += t.Busy
+	s.Spent += t.Spent
 }
 
-// Slice puts load on the target until every VU has been timed until length is over, and finishes what is under way then.
-// Every VU makes two requests at least. The error wraps the cause of the end of the context that the session was opened with.
+// Slice puts load on the target until every VU has been timed until length is over, and finishes
+// what is under way then. Every VU makes two requests at least. The error wraps the cause of the
+// end of the context that the session was opened with.
 func (s *Session) Slice(length time.Duration) (Slice, error) {
 	begun := s.run.now()
 	s.run.begun, s.run.until = begun, begun+length
+	s.run.round++
 	s.run.unfinished.Store(int64(s.run.load.VUs))
 	s.run.rest.Store(math.MaxInt64)
 	for _, gun := range s.gun {
@@ -84,6 +90,6 @@ func (s *Session) Slice(length time.Duration) (Slice, error) {
 	return Slice{
 		Requests: now.requests - last.requests,
 		Failures: now.failures.Total() - last.failures.Total(),
-		Busy:     now.latencies - last.latencies + now.connects - last.connects,
+		Spent:    now.latencies - last.latencies + now.connects - last.connects + now.wasting - last.wasting,
 	}, nil
 }

@@ -2,10 +2,12 @@ package inject
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,12 +17,14 @@ import (
 type address struct {
 	family int
 	to     unix.Sockaddr
+	far    bool // not on loopback: see farAway
 }
 
-// socketAddresses returns the addresses behind the target's name, in the order in which they should be tried.
+// socketAddresses returns the addresses behind the target's name, in the order in which they should
+// be tried.
 func (h *HTTP) socketAddresses(ctx context.Context) ([]address, error) {
 	if h.config.Socket != "" {
-		return []address{{unix.AF_UNIX, &unix.SockaddrUnix{Name: h.config.Socket}}}, nil
+		return []address{{family: unix.AF_UNIX, to: &unix.SockaddrUnix{Name: h.config.Socket}}}, nil
 	}
 	host, port, err := net.SplitHostPort(h.Address())
 	if err != nil {
@@ -30,9 +34,12 @@ func (h *HTTP) socketAddresses(ctx context.Context) ([]address, error) {
 	if err != nil {
 		return nil, fmt.Errorf("port %s: %w", port, err)
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	ip, err := netip.ParseAddr(host) // the resolver would lose the zone
+	ips := []netip.Addr{ip}
 	if err != nil {
-		return nil, fmt.Errorf("address of the server: %w", err)
+		if ips, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+			return nil, ownFault("address of the server", err)
+		}
 	}
 	var all []address
 	for _, ip := range ips {
@@ -47,7 +54,8 @@ func (h *HTTP) socketAddresses(ctx context.Context) ([]address, error) {
 
 func socketAddress(at netip.AddrPort) (address, error) {
 	if at.Addr().Is4() {
-		return address{unix.AF_INET, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}}, nil
+		return address{unix.AF_INET, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}, farAway(at.Addr())},
+			nil
 	}
 	to := &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
 	if zone := at.Addr().Zone(); zone != "" {
@@ -57,18 +65,20 @@ func socketAddress(at netip.AddrPort) (address, error) {
 		}
 		to.ZoneId = uint32(i.Index)
 	}
-	return address{unix.AF_INET6, to}, nil
+	return address{unix.AF_INET6, to, farAway(at.Addr())}, nil
 }
 
-// openSocket begins to connect a new socket that poll watches as the given connection of the user i. The socket is there, and has to be closed,
-// also with an error, unless it is -1. The error is 0 if it is connected already, EINPROGRESS if that will be told.
+// openSocket begins to connect a new socket that poll watches as the given connection of the user
+// i. The socket is there, and has to be closed, also with an error, unless it is -1. The error is 0
+// if it is connected already, EINPROGRESS if that will be told.
 func openSocket(a address, poll int, i, connection int32) (int32, unix.Errno) {
 	fd, err := unix.Socket(a.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err.(unix.Errno)
 	}
 	if a.family != unix.AF_UNIX {
-		// The request is one write; waiting for an acknowledgement before its last segment would only delay it.
+		// The request is one write; waiting for an acknowledgement before its last segment would only
+		// delay it.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	connecting := unix.Connect(fd, a.to)
@@ -103,30 +113,43 @@ func resetOnClose(fd int32) {
 	_ = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// receive and send are recvfrom and sendto without addresses. The sockets do not block, so the runtime need not be told
-// of the system call, which costs more than its own part of it; and read and write would go through the kernel's layer
-// for files. The bytes belong to a loop, which keeps them alive.
+// receive and send are recvfrom and sendto without addresses. The sockets do not block, so the
+// runtime need not be told of the system call, which costs more than its own part of it; and read
+// and write would go through the kernel's layer for files. The bytes belong to a loop, which keeps
+// them alive.
 
 func receive(fd int32, b []byte) (int, unix.Errno) {
 	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 	return int(n), err
 }
 
-func send(fd int32, b []byte) (int, unix.Errno) {
-	n, _, err := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+// peek is receive that leaves what it read to be read again.
+func peek(fd int32, b []byte) (int, unix.Errno) {
+	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_PEEK, 0, 0)
 	return int(n), err
 }
 
-// enoughFiles checks that this process may have a socket for each VU.
-func enoughFiles(vus int) error {
-	const others = 64 // files, pollers, metrics
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("limit of open files: %w", err)
+func send(fd int32, b []byte) (int, unix.Errno) {
+	n, _, err := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), err
+}
+
+// acknowledged is how many bytes the other side of a TCP connection has acknowledged so far.
+func acknowledged(conn net.Conn) (n uint64, err error) {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, err
 	}
-	if uint64(vus)+others > limit.Cur {
-		return fmt.Errorf("%d VUs need as many sockets, but this process may open only %d files: allow more (ulimit -n), or use fewer VUs",
-			vus, limit.Cur)
+	told := raw.Control(func(fd uintptr) { n, err = acknowledgedOn(int(fd)) })
+	return n, errors.Join(told, err)
+}
+
+func acknowledgedOn(fd int) (uint64, error) {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	return info.Bytes_acked, nil
 }

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -39,8 +42,8 @@ func waiting(t *testing.T, server string) int {
 	return n
 }
 
-// TestNoPortIsLeftWaiting holds that a new connection for each request leaves no port in TIME_WAIT on the client's side,
-// whoever closes first and however the request ended.
+// TestNoPortIsLeftWaiting holds that a new connection for each request leaves no port in TIME_WAIT
+// on the client's side, whoever closes first and however the request ended.
 func TestNoPortIsLeftWaiting(t *testing.T) {
 	const closing = okHead + "Connection: close\r\nContent-Length: 0\r\n\r\n"
 	untilEnd := func(c net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) }
@@ -93,7 +96,8 @@ func TestNoPortIsLeftWaiting(t *testing.T) {
 	}
 }
 
-// full is a server that never accepts and whose queue is full, so that nothing answers who wants to connect.
+// full is a server that never accepts and whose queue is full, so that nothing answers who wants to
+// connect.
 func full(t *testing.T) string {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -115,7 +119,39 @@ func full(t *testing.T) string {
 	return ""
 }
 
-// TestServerNeverAccepts holds that an attempt to connect that nobody answers is a failure of class timeout, in time.
+// TestNoPortIsLeftWaitingAfterALevel: a level ended its connections first, so that their ports were
+// gone for a minute where the server is on another machine.
+func TestNoPortIsLeftWaitingAfterALevel(t *testing.T) {
+	var ends, errs atomic.Int64
+	server := raw(t, func(c net.Conn, r *bufio.Reader) {
+		serveWell(c, r)
+		if _, err := c.Read(make([]byte, 1)); err == io.EOF {
+			ends.Add(1)
+		} else {
+			errs.Add(1)
+		}
+	})
+	previous := farAway
+	farAway = func(netip.Addr) bool { return true }
+	defer func() { farAway = previous }()
+	eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
+		ends.Store(0)
+		for range 5 {
+			m, err := Run(t.Context(), drive(target(t, server)),
+				Load{VUs: 16, Window: 20 * time.Millisecond, Timeout: 5 * time.Second})
+			require.NoError(t, err)
+			require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
+		}
+		require.Less(t, waiting(t, server), 5*16/2, "a server that ends its side at once may be faster than the reset")
+		require.Eventually(t, func() bool { return ends.Load() == 5*16 }, 5*time.Second, time.Millisecond,
+			"the server sees the end of each connection, and no error: %d", errs.Load())
+	})
+	require.True(t, previous(netip.MustParseAddr("192.0.2.1")))
+	require.False(t, previous(netip.MustParseAddr("::ffff:127.0.0.1")))
+}
+
+// TestServerNeverAccepts holds that an attempt to connect that nobody answers is a failure of class
+// timeout, in time.
 func TestServerNeverAccepts(t *testing.T) {
 	server := full(t)
 	eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
@@ -164,7 +200,8 @@ func TestServerComesBack(t *testing.T) {
 			defer time.AfterFunc(5*time.Second, func() { again.Close() }).Stop()
 			serve(again, &after, 20)
 		}()
-		m, err := Run(t.Context(), drive(target(t, "http://"+address)), Load{VUs: 1, Window: 400 * time.Millisecond, Timeout: 5 * time.Second})
+		m, err := Run(t.Context(), drive(target(t, "http://"+address)),
+			Load{VUs: 1, Window: 400 * time.Millisecond, Timeout: 5 * time.Second})
 		require.NoError(t, err)
 		<-done
 		require.EqualValues(t, 20, after.Load())
@@ -173,4 +210,34 @@ func TestServerComesBack(t *testing.T) {
 		require.LessOrEqual(t, m.Failures[Reset], uint64(2), "in the queue when the server went away, twice")
 		require.Equal(t, m.Failures[Dial]+m.Failures[Reset], m.Failures.Total(), "%v", m.Failures.ByName())
 	})
+}
+
+// TestBusyWithoutConnecting: the time in which VUs connected was taken for one in which loops had
+// nothing to do, so that the first Take said that they were many times as busy as they can be.
+func TestBusyWithoutConnecting(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	socket, err := server.Listener.(*net.TCPListener).SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, socket.Control(func(fd uintptr) { err = unix.Listen(int(fd), 0) }))
+	require.NoError(t, err)
+	address := server.Listener.Addr().String()
+	for {
+		c, err := net.DialTimeout("tcp", address, patience)
+		if err != nil {
+			break // the queue is full: who connects now is told to try again in a second
+		}
+		defer c.Close()
+	}
+	time.AfterFunc(200*time.Millisecond, server.Start)
+	begun := time.Now()
+	s, err := Open(t.Context(), target(t, "http://"+address), 1, 5*time.Second)
+	require.NoError(t, err)
+	defer s.Close()
+	require.Greater(t, time.Since(begun), 500*time.Millisecond)
+	_, err = s.Slice(50 * time.Millisecond)
+	require.NoError(t, err)
+	busy := s.Take().Strain.Busy
+	require.Positive(t, busy)
+	require.Less(t, busy, 1.5)
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// A LateError says that the VUs of a load could not be connected at the instant at which it should have started.
+// A LateError says that the VUs of a load could not be connected at the instant at which it should
+// have started.
 type LateError struct {
 	Start time.Time     // the instant
 	Late  time.Duration // how long ago that was
@@ -23,8 +24,9 @@ func (e *LateError) Error() string {
 		e.Start.UTC().Format("15:04:05.000 MST"), e.Late, what)
 }
 
-// lead is how long before the start VUs begin to connect, at the earliest: long enough to connect 200 a second, short
-// enough that a server does not give up on connections that wait for their first request.
+// lead is how long before the start VUs begin to connect, at the earliest: long enough to connect
+// 200 a second, short enough that a server does not give up on connections that wait for their
+// first request.
 func (l Load) lead() time.Duration { return 5*time.Second + time.Duration(l.VUs)*5*time.Millisecond }
 
 // untilConnecting waits until it is time to connect.
@@ -57,7 +59,8 @@ func (l Load) awaitStart(ctx context.Context) error {
 	return nil
 }
 
-// coarse is by how much the timers of the runtime may be late: on Linux it waits for them in whole milliseconds.
+// coarse is by how much the timers of the runtime may be late: on Linux it waits for them in whole
+// milliseconds.
 const coarse = 2 * time.Millisecond
 
 // sleepUntil waits for an instant of the wall clock and reports whether ctx let it.

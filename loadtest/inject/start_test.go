@@ -107,7 +107,8 @@ func TestInterruptBeforeStart(t *testing.T) {
 	}
 }
 
-// TestStartForReal fires the gun of both ways to drive VUs. A machine that does something else may be late for it.
+// TestStartForReal fires the gun of both ways to drive VUs. A machine that does something else may
+// be late for it.
 func TestStartForReal(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()

@@ -5,16 +5,21 @@ import (
 	"time"
 )
 
-// Strain is how hard the injector itself had it in a window. Where it was strained, it may have measured itself. The zero
-// value: nothing is known.
+// Strain is how hard the injector itself had it in a window. Where it was strained, it may have
+// measured itself. The zero value: nothing is known.
 type Strain struct {
-	// Busy is the share of the window in which the busiest event loop used a processor, or waited for one. 1 means that the
-	// loop could do no more. It is 0 where each VU has a goroutine.
+	// Busy is the share of the window in which the busiest event loop used a processor, or waited for
+	// one. 1 means that the loop could do no more. It is 0 where each VU has a goroutine.
 	Busy float64
-	// Delay is how long a thread of the injector that had something to do waited for a processor, on average over the times
-	// that one got it; where each VU has a goroutine, plus how long a goroutine waited for a thread.
+	// Delay is how long a thread of the injector that had something to do waited for a processor, on
+	// average over the times that one got it; where each VU has a goroutine, plus how long a goroutine
+	// waited for a thread.
 	Delay time.Duration
 }
+
+// TooBusy is the value of Busy beyond which what was measured is in doubt: the injector is then a
+// part of it, and hides a part of what two servers differ by.
+const TooBusy = 0.9
 
 // strainMeter measures the strain between two readings.
 type strainMeter struct {
@@ -71,7 +76,8 @@ func (m strainMeter) strain() Strain {
 	return s
 }
 
-// goroutineWaits returns how long goroutines were ready before they ran, of all since the program began.
+// goroutineWaits returns how long goroutines were ready before they ran, of all since the program
+// began.
 func goroutineWaits() *metrics.Float64Histogram {
 	sample := []metrics.Sample{{Name: "/sched/latencies:seconds"}}
 	metrics.Read(sample)
@@ -81,8 +87,8 @@ func goroutineWaits() *metrics.Float64Histogram {
 	return sample[0].Value.Float64Histogram()
 }
 
-// meanWait is the mean of what b has more than a. A bucket counts with its upper bound, which errs on the side of doubt, or
-// with its lower one where it has none.
+// meanWait is the mean of what b has more than a. A bucket counts with its upper bound, which errs
+// on the side of doubt, or with its lower one where it has none.
 func meanWait(a, b *metrics.Float64Histogram) time.Duration {
 	if a == nil || b == nil {
 		return 0

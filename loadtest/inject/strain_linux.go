@@ -31,8 +31,9 @@ func readThreads() map[int]threadTimes {
 	return threads
 }
 
-// parseSchedstat reads what the kernel's scheduler says of a thread (Documentation/scheduler/sched-stats.rst): nanoseconds
-// on a processor, nanoseconds of waiting for one, and how often it got one.
+// parseSchedstat reads what the kernel's scheduler says of a thread
+// (Documentation/scheduler/sched-stats.rst): nanoseconds on a processor, nanoseconds of waiting for
+// one, and how often it got one.
 func parseSchedstat(line []byte) (threadTimes, error) {
 	var running, waiting int64
 	var turns uint64

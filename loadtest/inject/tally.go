@@ -7,8 +7,9 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// batch is how many latencies a VU collects before it adds them to the histogram. A histogram for each VU would need no
-// lock, but at 140 kB apiece ten thousand VUs would need more than a gigabyte.
+// batch is how many latencies a VU collects before it adds them to the histogram. A histogram for
+// each VU would need no lock, but at 140 kB apiece ten thousand VUs would need more than a
+// gigabyte.
 const batch = 256
 
 // counts are what VUs count.
@@ -18,6 +19,11 @@ type counts struct {
 	failures  Failures
 	latencies time.Duration
 	connects  time.Duration
+	bodies    int64 // bytes of the bodies of completed requests
+	leads     uint64
+	leading   time.Duration
+	wasted    uint64 // timed requests that count for nothing
+	wasting   time.Duration
 }
 
 func (c *counts) add(d counts) {
@@ -25,6 +31,11 @@ func (c *counts) add(d counts) {
 	c.completed += d.completed
 	c.latencies += d.latencies
 	c.connects += d.connects
+	c.bodies += d.bodies
+	c.leads += d.leads
+	c.leading += d.leading
+	c.wasted += d.wasted
+	c.wasting += d.wasting
 	for class, n := range d.failures {
 		c.failures[class] += n
 	}
@@ -34,13 +45,16 @@ func (c *counts) add(d counts) {
 type tally struct {
 	total *total
 	counts
+	census census
+	waste  *waste // nil: all requests count
 
 	n      int
 	micros [batch]uint32
 }
 
-func (t *tally) succeed(inWindow bool, latency time.Duration) {
+func (t *tally) succeed(inWindow bool, latency time.Duration, body int64) {
 	t.completed++
+	t.bodies += body
 	if !inWindow {
 		return
 	}
@@ -51,6 +65,20 @@ func (t *tally) succeed(inWindow bool, latency time.Duration) {
 	}
 	t.micros[t.n] = uint32((latency + time.Microsecond/2) / time.Microsecond)
 	t.n++
+}
+
+// lead counts the first request of a slice, which has succeeded.
+func (t *tally) lead(latency time.Duration) {
+	t.leads++
+	t.leading += latency
+}
+
+// squander takes note of a request that succeeded and counts for nothing.
+func (t *tally) squander(inWindow bool, latency time.Duration) {
+	if inWindow {
+		t.wasted++
+		t.wasting += latency
+	}
 }
 
 func (t *tally) fail(class Class) { t.failures[class]++ }
@@ -79,6 +107,8 @@ func (t *tally) flush() {
 	defer t.total.mu.Unlock()
 	t.total.add(t.counts)
 	t.counts = counts{}
+	t.total.census.merge(&t.census)
+	t.census = census{}
 }
 
 // total is what all VUs of a run counted.
@@ -86,6 +116,7 @@ type total struct {
 	mu      sync.Mutex
 	latency *hdrhistogram.Histogram
 	counts
+	census census
 }
 
 // significant is the number of decimal digits that the histogram keeps of a latency.
@@ -95,15 +126,22 @@ func newTotal(timeout time.Duration) *total {
 	return &total{latency: hdrhistogram.New(1, max(timeout.Microseconds()+1, 2), significant)}
 }
 
-func (t *total) measurement(load Load) Measurement {
+// measurement is what was counted. hide, if not nil, takes out of answers what nobody should read.
+func (t *total) measurement(load Load, hide func(string) string) Measurement {
 	return Measurement{
-		VUs:       load.VUs,
-		Warmup:    load.Warmup,
-		Requests:  t.requests,
-		Completed: t.completed,
-		Failures:  t.failures,
-		Latencies: t.latencies,
-		Connects:  t.connects,
-		Latency:   t.latency,
+		VUs:        load.VUs,
+		Warmup:     load.Warmup,
+		Requests:   t.requests,
+		Completed:  t.completed,
+		Failures:   t.failures,
+		LatencySum: t.latencies,
+		ConnectSum: t.connects,
+		Bodies:     t.bodies,
+		Latency:    t.latency,
+		Leads:      t.leads,
+		LeadSum:    t.leading,
+		Answers:    t.census.answers(hide),
+		Wasted:     t.wasted,
+		WastedSum:  t.wasting,
 	}
 }

@@ -52,7 +52,7 @@ func TestAnswersSplitAtEveryByte(t *testing.T) {
 		server := raw(t, func(c net.Conn, r *bufio.Reader) {
 			for read(r) {
 				s := splits[int(next.Add(1)-1)%len(splits)]
-				if ok(s.status) {
+				if s.status >= 200 && s.status < 300 {
 					good.Add(1)
 				}
 				first := s.answer[:s.at]
@@ -134,8 +134,8 @@ func TestLargeRequests(t *testing.T) {
 	const teapot = "HTTP/1.1 418 I'm a teapot\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 	for name, tt := range map[string]struct {
 		class Class
-		// serve is given a connection on which the head of a request has been read, and a channel that is closed when the
-		// client has ended.
+		// serve is given a connection on which the head of a request has been read, and a channel that is
+		// closed when the client has ended.
 		serve func(c net.Conn, r *bufio.Reader, body io.Reader, over <-chan struct{}) (goOn bool)
 	}{
 		"reads and answers": {OK, func(c net.Conn, r *bufio.Reader, b io.Reader, over <-chan struct{}) bool {
@@ -178,7 +178,10 @@ func TestLargeRequests(t *testing.T) {
 			c.(*net.TCPConn).SetLinger(0)
 			return false
 		}},
-		"never reads": {Timeout, func(c net.Conn, r *bufio.Reader, b io.Reader, over <-chan struct{}) bool { <-over; return false }},
+		"never reads": {Timeout, func(c net.Conn, r *bufio.Reader, b io.Reader, over <-chan struct{}) bool {
+			<-over
+			return false
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
@@ -227,7 +230,8 @@ type asked struct {
 	Protocol                int
 }
 
-// TestRequestArrives holds that a server gets what was asked for, by the probe and by each way of injecting.
+// TestRequestArrives holds that a server gets what was asked for, by the probe and by each way of
+// injecting.
 func TestRequestArrives(t *testing.T) {
 	common := http.Header{"Accept": {"*/*"}, "User-Agent": {"rampart"}}
 	with := func(more ...string) http.Header {
@@ -253,10 +257,12 @@ func TestRequestArrives(t *testing.T) {
 		"headers": {func(c *HTTPConfig) {
 			c.Header = http.Header{"x-a": {"1", "2"}, "Accept": {"text/html"}, "Cookie": {"a=b"}}
 		},
-			asked{Method: "GET", Header: http.Header{"Accept": {"text/html"}, "User-Agent": {"rampart"}, "X-A": {"1", "2"}, "Cookie": {"a=b"}}}},
+			asked{Method: "GET", Header: http.Header{"Accept": {"text/html"}, "User-Agent": {"rampart"}, "X-A": {"1", "2"},
+				"Cookie": {"a=b"}}}},
 		"host": {func(c *HTTPConfig) { c.Header = http.Header{"Host": {"elsewhere.example"}} },
 			asked{Method: "GET", Host: "elsewhere.example", Header: common}},
-		"host that is empty": {func(c *HTTPConfig) { c.Header = http.Header{"Host": {}} }, asked{Method: "GET", Header: common}},
+		"host that is empty": {func(c *HTTPConfig) { c.Header = http.Header{"Host": {}} },
+			asked{Method: "GET", Header: common}},
 	} {
 		for _, scheme := range []string{"http", "https"} {
 			t.Run(name+"/"+scheme, func(t *testing.T) {
@@ -296,11 +302,11 @@ func TestRequestArrives(t *testing.T) {
 					probed = taken()
 					require.Len(t, probed, 1)
 					probed[0].Header.Del("Connection") // it has one request
-					m, err := Run(t.Context(), h, Load{VUs: 1, Window: 10 * time.Millisecond, Timeout: 5 * time.Second})
+					m, err := Run(t.Context(), h, Load{VUs: 1, Window: 20 * time.Millisecond, Timeout: 5 * time.Second})
 					require.NoError(t, err)
 					require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
 					injected := taken()
-					require.EqualValues(t, len(injected), m.Completed)
+					require.Contains(t, []uint64{m.Completed, m.Completed + 1}, uint64(len(injected)), "one may cross the end")
 					require.Positive(t, m.Completed)
 					for _, g := range append(probed, injected...) {
 						require.Empty(t, cmp.Diff(want, g))
@@ -311,7 +317,8 @@ func TestRequestArrives(t *testing.T) {
 	}
 }
 
-// TestHTTP2IsUsed holds that HTTP/2 is spoken exactly where the server offers it and nobody said not to.
+// TestHTTP2IsUsed holds that HTTP/2 is spoken exactly where the server offers it and nobody said
+// not to.
 func TestHTTP2IsUsed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		offered, refused bool
@@ -413,7 +420,8 @@ func TestAddresses(t *testing.T) {
 			_, port, err := net.SplitHostPort(l.Addr().String())
 			require.NoError(t, err)
 			eachWay(t, func(t *testing.T, drive func(*HTTP) *HTTP) {
-				m, err := Run(t.Context(), drive(target(t, "http://"+tt.host+":"+port)), Load{VUs: 4, Window: 30 * time.Millisecond, Timeout: 5 * time.Second})
+				m, err := Run(t.Context(), drive(target(t, "http://"+tt.host+":"+port)),
+					Load{VUs: 4, Window: 30 * time.Millisecond, Timeout: 5 * time.Second})
 				require.NoError(t, err)
 				require.Zero(t, m.Failures.Total(), "%v", m.Failures.ByName())
 				require.Positive(t, m.Requests)

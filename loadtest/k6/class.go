@@ -2,8 +2,9 @@ package k6
 
 import "rampart/loadtest/inject"
 
-// classOfCode is the class of a failure to which k6 gave an error code (https://grafana.com/docs/k6/latest/javascript-api/error-codes/).
-// It is OK where the code does not say enough: then the message has to be asked.
+// classOfCode is the class of a failure to which k6 gave an error code
+// (https://grafana.com/docs/k6/latest/javascript-api/error-codes/). It is OK where the code does
+// not say enough: then the message has to be asked.
 func classOfCode(code int) inject.Class {
 	switch {
 	case code == 1050, code == 1211: // of a request, of dialing
@@ -35,8 +36,8 @@ type classified struct {
 	Class inject.Class
 }
 
-// messages classify what k6 has no code for, most of it errors of Go's HTTP client. The first that fits decides. A
-// message may quote what the server sent, therefore those that do come first.
+// messages classify what k6 has no code for, most of it errors of Go's HTTP client. The first that
+// fits decides. A message may quote what the server sent, therefore those that do come first.
 var messages = []classified{
 	{"malformed", inject.Malformed},
 	{"failed to parse Location header", inject.Status},

@@ -4,16 +4,19 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"rampart/loadtest/host"
 )
 
-// CPU is the processor time, user and system, that the k6 processes of this engine have used so far, those that have
-// ended included. It never goes back. The error wraps errors.ErrUnsupported where a system does not tell.
+// CPU is the processor time, user and system, that the k6 processes of this engine have used so
+// far, those that have ended included. It never goes back. The error wraps errors.ErrUnsupported
+// where a system does not tell.
 func (e *Engine) CPU() (time.Duration, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	sum := e.spent
 	for p := range e.running {
-		used, err := processCPU(p.cmd.Process.Pid)
+		used, err := host.ProcessCPU(p.cmd.Process.Pid)
 		if err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return 0, err
 		}

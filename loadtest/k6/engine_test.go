@@ -50,7 +50,8 @@ func TestInjectRefuses(t *testing.T) {
 	e := fake(t, "nothing", nobody)
 	for want, change := range map[string]func(*inject.Load){
 		"0 VUs": func(l *inject.Load) { l.VUs = 0 }, "window of 0s": func(l *inject.Load) { l.Window = 0 },
-		"warm-up of -1s": func(l *inject.Load) { l.Warmup = -time.Second }, "timeout of 0s": func(l *inject.Load) { l.Timeout = 0 },
+		"warm-up of -1s": func(l *inject.Load) { l.Warmup = -time.Second },
+		"timeout of 0s":  func(l *inject.Load) { l.Timeout = 0 },
 	} {
 		l := load(1)
 		change(&l)
@@ -76,8 +77,8 @@ func TestFailureOfK6(t *testing.T) {
 	}
 }
 
-// TestSecrets holds that other users of the machine see no password among the arguments, and that what the user has set up
-// for k6 elsewhere does not apply.
+// TestSecrets holds that other users of the machine see no password among the arguments, and that
+// what the user has set up for k6 elsewhere does not apply.
 func TestSecrets(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "seen")
 	t.Setenv("RAMPART_TEST_FILE", file)
@@ -114,7 +115,7 @@ func TestMeasurementOfFake(t *testing.T) {
 	require.Equal(t, 3, m.VUs)
 	require.Zero(t, m.Requests)
 	require.EqualValues(t, 3, m.Completed)
-	require.Equal(t, 1500*time.Microsecond, m.Connects)
+	require.Equal(t, 1500*time.Microsecond, m.ConnectSum)
 	require.Equal(t, map[string]uint64{"timeout": 2}, m.Failures.ByName())
 	require.Zero(t, m.Quantile(0.95))
 }

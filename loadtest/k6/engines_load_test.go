@@ -21,8 +21,9 @@ import (
 	"rampart/loadtest/inject"
 )
 
-// TestEnginesAgree loads one server with both engines in turns. Other load on the machine comes and goes, so a ratio is
-// one of neighbors in time, and the median of several decides. make engines runs it.
+// TestEnginesAgree loads one server with both engines in turns. Other load on the machine comes and
+// goes, so a ratio is one of neighbors in time, and the median of several decides. make engines
+// runs it.
 func TestEnginesAgree(t *testing.T) {
 	needK6(t)
 	if testing.Short() {
@@ -74,7 +75,8 @@ func TestEnginesAgree(t *testing.T) {
 	}
 	for _, vus := range levels {
 		r, p := median(rps[vus]), median(p95[vus])
-		fmt.Printf("%d vus, k6 / builtin, median of %d rounds: throughput %.3f, p95 %.3f; k6 itself between two requests: %.3f ms\n",
+		fmt.Printf("%d vus, k6 / builtin, median of %d rounds: throughput %.3f, p95 %.3f; "+
+			"k6 itself between two requests: %.3f ms\n",
 			vus, rounds, r, p, median(own[vus]))
 		if max(r, 1/r, p, 1/p) > 1+tolerance {
 			t.Errorf("%d vus: the engines differ by more than %v %%", vus, percent)
@@ -88,7 +90,8 @@ func median(values []float64) float64 {
 	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
-// slow starts a server in a process of its own, so that its scheduler is not the injector's, and returns its URL.
+// slow starts a server in a process of its own, so that its scheduler is not the injector's, and
+// returns its URL.
 func slow(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()

@@ -7,8 +7,8 @@ import (
 	"rampart/loadtest/inject"
 )
 
-// environment is the environment of k6: of ours, without variables that change what it does. K6_* beat what the script
-// says, and a proxy would be what is measured.
+// environment is the environment of k6: of ours, without variables that change what it does. K6_*
+// beat what the script says, and a proxy would be what is measured.
 func environment(ours []string, c inject.HTTPConfig) []string {
 	var debug []string // GODEBUG
 	env := slices.DeleteFunc(slices.Clone(ours), func(pair string) bool {

@@ -14,5 +14,6 @@ func TestEnvironment(t *testing.T) {
 	require.Empty(t, cmp.Diff(
 		[]string{"A=b", "NO_PROXY=*", "GODEBUG=netdns=go,http2client=0", "K6_AUTO_EXTENSION_RESOLUTION=false"},
 		environment(ours, inject.HTTPConfig{NoHTTP2: true})))
-	require.Empty(t, cmp.Diff([]string{"A=b", "K6_AUTO_EXTENSION_RESOLUTION=false"}, environment([]string{"A=b"}, inject.HTTPConfig{})))
+	require.Empty(t, cmp.Diff([]string{"A=b", "K6_AUTO_EXTENSION_RESOLUTION=false"},
+		environment([]string{"A=b"}, inject.HTTPConfig{})))
 }

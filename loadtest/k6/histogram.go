@@ -8,8 +8,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// quantiles are the shares of requests of which k6 is asked the latency: every tenth of a percent, and closer where a few
-// slow requests make the curve steep.
+// quantiles are the shares of requests of which k6 is asked the latency: every tenth of a percent,
+// and closer where a few slow requests make the curve steep.
 var quantiles = func() []float64 {
 	var q []float64
 	for i := range 999 {
@@ -41,11 +41,12 @@ func percentile(q float64) string {
 // exact are the quantiles that the histogram gives as k6 does, because reports show them.
 var exact = []float64{0.50, 0.95, 0.99}
 
-// histogram rebuilds a histogram of latencies in microseconds, up to timeout, from k6's statistics in milliseconds. The
-// number of requests, the lowest and the highest latency are exact; p50, p95 and p99 are k6's (with so few requests that
-// one of them is the fastest or the slowest request itself, that one wins). In between, requests are spread evenly between
-// neighboring percentiles: the shape is interpolated there. k6 keeps no histogram that could be had instead, and to
-// have each request written to a file would cost the processor time of another request.
+// histogram rebuilds a histogram of latencies in microseconds, up to timeout, from k6's statistics
+// in milliseconds. The number of requests, the lowest and the highest latency are exact; p50, p95
+// and p99 are k6's (with so few requests that one of them is the fastest or the slowest request
+// itself, that one wins). In between, requests are spread evenly between neighboring percentiles:
+// the shape is interpolated there. k6 keeps no histogram that could be had instead, and to have
+// each request written to a file would cost the processor time of another request.
 func histogram(stats map[string]float64, timeout time.Duration) *hdrhistogram.Histogram {
 	const significant = 3
 	highest := max(timeout.Microseconds()+1, 2)

@@ -62,10 +62,10 @@ func TestEveryRequestIsCounted(t *testing.T) {
 			require.InDelta(t, l.Window, edges[1].Sub(edges[0]), float64(100*time.Millisecond))
 			if closing {
 				require.Equal(t, served.Load(), connections.Load())
-				require.Positive(t, m.Connects)
+				require.Positive(t, m.ConnectSum)
 			} else {
 				require.EqualValues(t, 4, connections.Load())
-				require.Zero(t, m.Connects, "all connect in the warm-up")
+				require.Zero(t, m.ConnectSum, "all connect in the warm-up")
 			}
 		})
 	}
@@ -180,14 +180,16 @@ func TestFailureClasses(t *testing.T) {
 			time.Sleep(serviceTime)
 			c.(*net.TCPConn).SetLinger(0)
 		}},
-		"hangs":                   {inject.Timeout, func(c net.Conn, r *bufio.Reader) { read(r); io.Copy(io.Discard, r) }},
-		"hangs in the body":       {inject.Timeout, always("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")},
-		"talks nonsense":          {inject.Malformed, once("SSH-2.0-OpenSSH\r\n")},
-		"switches protocols":      {inject.Malformed, once("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")},
-		"bad chunks":              {inject.Malformed, once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")},
-		"refuses with a status":   {inject.Status, always("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")},
-		"redirects":               {inject.Status, always("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n")},
-		"redirects to nonsense":   {inject.Status, once("HTTP/1.1 302 Found\r\nLocation: http://[%\r\nContent-Length: 0\r\n\r\n")},
+		"hangs":             {inject.Timeout, func(c net.Conn, r *bufio.Reader) { read(r); io.Copy(io.Discard, r) }},
+		"hangs in the body": {inject.Timeout, always("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")},
+		"talks nonsense":    {inject.Malformed, once("SSH-2.0-OpenSSH\r\n")},
+		"switches protocols": {inject.Malformed,
+			once("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")},
+		"bad chunks":            {inject.Malformed, once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")},
+		"refuses with a status": {inject.Status, always("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")},
+		"redirects":             {inject.Status, always("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n")},
+		"redirects to nonsense": {inject.Status,
+			once("HTTP/1.1 302 Found\r\nLocation: http://[%\r\nContent-Length: 0\r\n\r\n")},
 		"redirects without where": {inject.Status, always("HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n")},
 		"is fine":                 {inject.OK, always(okEmpty)},
 	} {
@@ -219,7 +221,8 @@ func TestNobodyListens(t *testing.T) {
 	require.Zero(t, m.Quantile(0.5))
 }
 
-// TestRefusedByK6 holds that a request that k6 does not even send is an error, not millions of failures.
+// TestRefusedByK6 holds that a request that k6 does not even send is an error, not millions of
+// failures.
 func TestRefusedByK6(t *testing.T) {
 	needK6(t)
 	t.Parallel()
@@ -263,7 +266,10 @@ func TestRateOfAServer(t *testing.T) {
 func TestRealK6IsCanceled(t *testing.T) {
 	needK6(t)
 	var served atomic.Int64
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(serviceTime); served.Add(1) }))
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		time.Sleep(serviceTime)
+		served.Add(1)
+	}))
 	defer server.Close()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")

@@ -26,7 +26,8 @@ import (
 	"rampart/loadtest/inject"
 )
 
-// actAs names the variable that makes this test binary somebody else: a k6 that behaves as its value says, or a server.
+// actAs names the variable that makes this test binary somebody else: a k6 that behaves as its
+// value says, or a server.
 const actAs = "RAMPART_TEST_ACT_AS"
 
 func TestMain(m *testing.M) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// output is what k6 says on stderr: its end is kept, and the edges of the window are told on. A process writes it; it
-// may be read when that has ended.
+// output is what k6 says on stderr: its end is kept, and the edges of the window are told on. A
+// process writes it; it may be read when that has ended.
 type output struct {
 	edges chan time.Time // when k6 said that the window opened and that it closed
 	token string         // in lines that tell of an edge, and in no others

@@ -8,29 +8,27 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
+
+	"rampart/loadtest/child"
 )
 
 // process is one run of k6.
 type process struct {
-	cmd    *exec.Cmd
-	stdout bytes.Buffer // complete when ended is closed
-	stderr *output
-	ended  chan struct{} // closed when the process has been waited for
-	err    error         // of the wait; set before ended is closed
+	*child.Process // once it has been started
+	cmd            *exec.Cmd
+	stdout         bytes.Buffer // complete when the process has ended
+	stderr         *output
 }
 
-// newProcess prepares a run of the k6 at path with a script. When ctx is done, it is interrupted, and killed when it does
-// not end within the WaitDelay of its cmd.
+// newProcess prepares a run of the k6 at path with a script. When ctx is done, it is interrupted,
+// and killed when it does not end within the WaitDelay of its cmd.
 func newProcess(ctx context.Context, path string, script io.Reader, token string) *process {
-	p := &process{stderr: newOutput(token), ended: make(chan struct{})}
-	// No REST API, so that several k6 can run side by side; nothing on the terminal; no report to k6's makers.
+	p := &process{stderr: newOutput(token)}
+	// No REST API, so that several k6 can run side by side; nothing on the terminal; no report to k6's
+	// makers.
 	p.cmd = exec.CommandContext(ctx, path, "run", "--quiet", "--no-color", "--no-usage-report", "--address", "")
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = script, &p.stdout, p.stderr
-	p.cmd.SysProcAttr = ownGroup()
-	// The whole group, because what is called k6 may be a script around it.
-	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT) }
 	return p
 }
 
@@ -41,27 +39,20 @@ func (p *process) start(enter, leave func(*process)) error {
 		return err
 	}
 	p.cmd.Args = append(p.cmd.Args, "--config", config, "-")
-	started := make(chan error)
-	go func() {
-		// The kernel sends the signal of a parent's death when the parent's thread ends, not the process. This
-		// goroutine keeps its thread until k6 has ended.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err := p.cmd.Start(); err != nil {
+	p.Process, err = child.Start(p.cmd, child.Options{
+		Group:    true, // what is called k6 may be a script around it
+		Orphaned: syscall.SIGKILL,
+		Canceled: syscall.SIGINT,
+		Begun:    func() { enter(p) },
+		Ended: func() {
 			os.Remove(config)
-			started <- err
-			return
-		}
-		enter(p)
-		started <- nil
-		p.err = p.cmd.Wait()
-		// Whoever of the group outlived k6 has nothing left to do.
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+			leave(p)
+		},
+	})
+	if err != nil {
 		os.Remove(config)
-		leave(p)
-		close(p.ended)
-	}()
-	return <-started
+	}
+	return err
 }
 
 // emptyConfig makes a configuration file that sets nothing, to keep k6 from reading the user's.
@@ -83,5 +74,5 @@ func (p *process) state() string {
 	if code := p.cmd.ProcessState.ExitCode(); code > 0 {
 		return fmt.Sprintf("exited with %d", code)
 	}
-	return "ended: " + p.err.Error()
+	return "ended: " + p.Wait().Error()
 }

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,8 +20,8 @@ import (
 //go:embed script.js
 var source string
 
-// gun is by when the last VU has begun and the warm-up begins, counted from the start of the script. k6 starts VUs one by
-// one.
+// gun is by when the last VU has begun and the warm-up begins, counted from the start of the
+// script. k6 starts VUs one by one.
 const gun = 100 * time.Millisecond
 
 // settings is what the script is told. Times are in milliseconds.
@@ -26,7 +29,8 @@ type settings struct {
 	Method      string            `json:"method"`
 	URL         string            `json:"url"`
 	Headers     map[string]string `json:"headers"`
-	Body        *string           `json:"body"` // base64; null: none
+	Hosts       map[string]string `json:"hosts"` // where a name leads, host:port to address:port
+	Body        *string           `json:"body"`  // base64; null: none
 	Timeout     string            `json:"timeout"`
 	NoKeepAlive bool              `json:"noKeepAlive"`
 	Insecure    bool              `json:"insecure"`
@@ -44,9 +48,11 @@ type settings struct {
 
 // script is the program of one level for k6.
 func script(c inject.HTTPConfig, load inject.Load, token string) (io.Reader, error) {
+	url, hosts := whereabouts(c)
 	s := settings{
 		Method:      c.Method,
-		URL:         bare(c.URL),
+		URL:         bare(url),
+		Hosts:       hosts,
 		Headers:     headers(c),
 		Timeout:     load.Timeout.String(),
 		NoKeepAlive: c.NoKeepAlive,
@@ -79,7 +85,8 @@ func script(c inject.HTTPConfig, load inject.Load, token string) (io.Reader, err
 	if err != nil {
 		return nil, fmt.Errorf("script for k6: %w", err)
 	}
-	// Twice: JSON's strings are JavaScript's, as package json escapes the two line ends that only JSON allows.
+	// Twice: JSON's strings are JavaScript's, as package json escapes the two line ends that only JSON
+	// allows.
 	literal, err := json.Marshal(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("script for k6: %w", err)
@@ -88,14 +95,45 @@ func script(c inject.HTTPConfig, load inject.Load, token string) (io.Reader, err
 	return strings.NewReader(before + "JSON.parse(" + string(literal) + ")" + after), nil
 }
 
-// bare is u without what is not sent as part of it: user and password, which k6 would show, and the fragment.
+// whereabouts returns the URL for k6, and where the name in it leads: to the one address that c has
+// chosen, of which k6 would otherwise choose another at any time. A header Host is not what k6
+// names to TLS, so the URL has to have that name.
+func whereabouts(c inject.HTTPConfig) (*url.URL, map[string]string) {
+	u, port := *c.URL, c.URL.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	to := c.Address
+	if to == "" {
+		to = net.JoinHostPort(u.Hostname(), port)
+	}
+	if name := c.Header.Get("Host"); name != "" && u.Scheme == "https" {
+		u.Host = name
+		if port = u.Port(); port == "" {
+			port = "443"
+		}
+	}
+	at, err := netip.ParseAddrPort(to)
+	name := strings.ToLower(u.Hostname()) // k6 finds no other
+	if _, is := netip.ParseAddr(name); is == nil || err != nil || at.Addr().Zone() != "" || !mappable.MatchString(name) {
+		return &u, nil
+	}
+	return &u, map[string]string{net.JoinHostPort(name, port): to}
+}
+
+// mappable are the names for which k6 takes an address. It finds the others by itself.
+var mappable = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+// bare is u without what is not sent as part of it: user and password, which k6 would show, and the
+// fragment.
 func bare(u *url.URL) string {
 	b := *u
 	b.User, b.Fragment, b.RawFragment = nil, "", ""
 	return b.String()
 }
 
-// headers are the headers of each request. k6 sends each name once, so several values become the list that they mean.
+// headers are the headers of each request. k6 sends each name once, so several values become the
+// list that they mean.
 func headers(c inject.HTTPConfig) map[string]string {
 	all := map[string]string{"Accept": "*/*"}
 	if c.URL.User != nil {

@@ -21,6 +21,7 @@ export const options = {
   maxRedirects: 0,
   noConnectionReuse: config.noKeepAlive,
   insecureSkipTLSVerify: config.insecure,
+  hosts: config.hosts ?? {},
 };
 
 function scenario(vus, name) {

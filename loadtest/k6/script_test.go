@@ -70,3 +70,39 @@ func TestScriptOfAPlainGET(t *testing.T) {
 	require.Nil(t, s.Body)
 	require.Empty(t, cmp.Diff(map[string]string{"Accept": "*/*"}, s.Headers))
 }
+
+// TestScriptSaysWhereANameLeads holds that k6 goes where the built-in engine goes, and asks there
+// by the same name.
+func TestScriptSaysWhereANameLeads(t *testing.T) {
+	for name, tt := range map[string]struct {
+		url, host, address string
+		want               string
+		hosts              map[string]string
+	}{
+		"one of several": {"http://App.example/x", "", "192.0.2.1:80", "http://App.example/x",
+			map[string]string{"app.example:80": "192.0.2.1:80"}},
+		"TLS": {"https://app.example:1/x", "", "[2001:db8::1]:1", "https://app.example:1/x",
+			map[string]string{"app.example:1": "[2001:db8::1]:1"}},
+		"a backend by name": {"https://192.0.2.1:8443/x", "app.example", "", "https://app.example/x",
+			map[string]string{"app.example:443": "192.0.2.1:8443"}},
+		"no TLS, no matter": {"http://192.0.2.1/x", "app.example", "", "http://192.0.2.1/x", nil},
+		"an address":        {"http://192.0.2.1/x", "", "192.0.2.1:80", "http://192.0.2.1/x", nil},
+		"not for k6":        {"http://my_app/x", "", "192.0.2.1:80", "http://my_app/x", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u, err := url.Parse(tt.url)
+			require.NoError(t, err)
+			c := inject.HTTPConfig{URL: u, Address: tt.address, Header: http.Header{}}
+			if tt.host != "" {
+				c.Header.Set("Host", tt.host)
+			}
+			r, err := script(c, load(1), "token")
+			require.NoError(t, err)
+			b, err := io.ReadAll(r)
+			require.NoError(t, err)
+			s := settingsIn(string(b))
+			require.Equal(t, tt.want, s.URL)
+			require.Empty(t, cmp.Diff(tt.hosts, s.Hosts))
+		})
+	}
+}

@@ -57,13 +57,13 @@ func (s summary) count() float64 { return s.Latency["count"] }
 // measurement is the summary of a level in our terms, but for the length of the window.
 func (s summary) measurement(load inject.Load) inject.Measurement {
 	m := inject.Measurement{
-		VUs:       load.VUs,
-		Warmup:    load.Warmup,
-		Requests:  uint64(s.count()),
-		Completed: uint64(s.count() + s.Outside),
-		Latencies: duration(s.Latency["avg"] * s.count()),
-		Connects:  duration(s.Connects),
-		Latency:   histogram(s.Latency, load.Timeout),
+		VUs:        load.VUs,
+		Warmup:     load.Warmup,
+		Requests:   uint64(s.count()),
+		Completed:  uint64(s.count() + s.Outside),
+		LatencySum: duration(s.Latency["avg"] * s.count()),
+		ConnectSum: duration(s.Connects),
+		Latency:    histogram(s.Latency, load.Timeout),
 	}
 	for class := range m.Failures {
 		m.Failures[class] = uint64(s.Failures[inject.Class(class).String()])

@@ -21,8 +21,8 @@ func TestParseSummary(t *testing.T) {
 	m := s.measurement(inject.Load{VUs: 1, Timeout: time.Second})
 	require.EqualValues(t, 3, m.Requests)
 	require.EqualValues(t, 5, m.Completed)
-	require.Equal(t, 6*time.Millisecond, m.Latencies)
-	require.Equal(t, 250*time.Microsecond, m.Connects)
+	require.Equal(t, 6*time.Millisecond, m.LatencySum)
+	require.Equal(t, 250*time.Microsecond, m.ConnectSum)
 	require.Equal(t, map[string]uint64{"dial": 1}, m.Failures.ByName())
 	require.Equal(t, 2*time.Millisecond, m.Quantile(0.5).Round(10*time.Microsecond))
 

@@ -24,7 +24,7 @@ func (w *window) follow(ctx context.Context, p *process) {
 		case <-done:
 			done = nil
 			w.cancel(p.stderr.edges)
-		case <-p.ended:
+		case <-p.Ended():
 			w.drain(p.stderr.edges)
 			return
 		}

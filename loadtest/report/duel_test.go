@@ -2,32 +2,36 @@ package report
 
 import (
 	"bytes"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"rampart/loadtest/gate"
 	"rampart/loadtest/inject"
-	"rampart/loadtest/verdict"
+	"rampart/loadtest/result"
 )
 
-// duel makes a duel of n blocks whose candidate takes a factor longer, give or take a per mille from block to block.
-func duel(n int, factor float64) Duel {
-	d := Duel{
-		Version: "v1.2.3", Started: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), Baseline: "./old {addr}", Candidate: "./new {addr}",
-		Target: "/?it1=60000&it2=1", Machine: Machine{Host: "client", OS: "linux", Arch: "amd64", CPU: "Model 1", CPUs: 2},
+// duel makes a duel of n blocks whose candidate takes a factor longer, give or take a per mille
+// from block to block.
+func duel(n int, factor float64) result.Duel {
+	d := result.Duel{
+		Version: "v1.2.3", Started: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), Baseline: "./old {addr}",
+		Candidate: "./new {addr}",
+		Target:    "/?it1=60000&it2=1", Machine: result.Machine{Host: "client", OS: "linux", Arch: "amd64", CPU: "Model 1",
+			CPUs: 2},
 		Seed: 42, VUs: 2, Slice: time.Millisecond,
+		Plan: result.Plan{Looks: []int{n}, Alpha: 0.05, Units: []string{"req/s", "server-cpu-ns/op", "p50-ns", "p99-ns"}},
 	}
 	for i := range n {
-		b := Block{Number: i + 1}
+		b := result.Block{Number: i + 1}
 		for side := range b.Sides {
 			p50 := time.Millisecond + time.Duration((7*i+3*side)%5)*time.Microsecond
 			if side == 1 {
 				p50 = time.Duration(float64(p50) * factor)
 			}
 			l := level(2, 1000, p50)
-			b.Sides[side] = Side{Measurement: l.Measurement, Kept: inject.Slice{Requests: 1000, Busy: 1000 * p50}, ServerCPU: &CPU{
+			b.Sides[side] = result.Side{Measurement: l.Measurement, ServerCPU: &result.CPU{
 				Used: 900 * p50, Elapsed: time.Second,
 			}}
 		}
@@ -37,83 +41,47 @@ func duel(n int, factor float64) Duel {
 }
 
 func TestDuelGolden(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // it is part of a benchmark's name
 	d := duel(3, 1.05)
+	d.Plan.Margins = map[string]float64{"req/s": 0.02}
+	d.Plan.Units, d.Plan.Omitted = []string{"req/s", "server-cpu-ns/op", "p50-ns"},
+		[]result.Omitted{{Unit: "p99-ns", Why: result.Weaker}}
 	d.Blocks[1].Sides[1].Failures[inject.Reset] = 4
 	d.Blocks[2].Sides[0].Strain.Busy = 0.95
-	for side, name := range SideNames {
+	for i := range d.Blocks {
+		half := d.Blocks[i].Sides[0]
+		d.Blocks[i].Sides[0].FirstHalf = &result.Part{Requests: 500, Busy: half.LatencySum / 2, CPU: half.ServerCPU.Used / 2}
+		d.Blocks[i].Sides[0].Warmth = result.Warmth{Load: 220 * time.Millisecond}
+		d.Blocks[i].Sides[1].Warmth = result.Warmth{Load: 230 * time.Millisecond, Steady: 80 * time.Millisecond}
+	}
+	d.Blocks[0].Sides[1].Warmth = result.Warmth{
+		Load: 10 * time.Second, Steady: 6 * time.Second,
+		Cold: "the processor time of a request fell by 7 % in the last 3.3s of load",
+	}
+	d.Baseline = "./old \\\n# rampart duel seed=1\r\nBenchmarkDuel/vus=2-2 1 1 req/s {addr}"
+	for side, name := range result.SideNames {
 		var b bytes.Buffer
 		require.NoError(t, DuelBench(&b, d, side))
 		golden(t, "duel."+name+".txt", b.Bytes())
 	}
-	d.Judge(verdict.Rule{Alpha: 0.05}, nil, nil)
 	var b bytes.Buffer
-	require.NoError(t, DuelJSON(&b, d))
-	golden(t, "duel.json", b.Bytes())
-
-	// With bounds, which take five blocks.
-	d = duel(6, 1.05)
-	d.Judge(verdict.Rule{Alpha: 0.05}, []string{"req/s"}, nil)
-	row := newDuelRow(d.Rows[0])
-	require.InDelta(t, -0.0476, row.Change, 0.001)
-	require.Less(t, *row.Lowest, *row.Highest)
-	require.InDelta(t, -0.03, row.Allowed, 1e-9)
-}
-
-func TestDuelJudge(t *testing.T) {
-	rule := verdict.Rule{Alpha: 0.05}
-	for name, tt := range map[string]struct {
-		factor  float64
-		blocks  int
-		change  func(*Duel)
-		units   []string
-		margins map[string]float64
-		want    verdict.Verdict
-	}{
-		"equal":               {factor: 1, blocks: 8, want: verdict.Pass},
-		"faster":              {factor: 0.9, blocks: 8, want: verdict.Pass},
-		"slower":              {factor: 1.1, blocks: 8, want: verdict.Regressed},
-		"slower, but allowed": {factor: 1.1, blocks: 8, units: []string{"req/s"}, margins: map[string]float64{"req/s": 0.2}, want: verdict.Pass},
-		"slower, not asked":   {factor: 1.1, blocks: 8, units: []string{}, want: verdict.Inconclusive},
-		"too few":             {factor: 1, blocks: 3, want: verdict.Inconclusive},
-		"none":                {factor: 1, blocks: 0, want: verdict.Inconclusive},
-		"one failed": {factor: 1, blocks: 9, change: func(d *Duel) { d.Blocks[4].Sides[0].Failures[inject.EOF] = 1 },
-			want: verdict.Inconclusive},
-		"slower, and one failed": {factor: 1.1, blocks: 9, change: func(d *Duel) { d.Blocks[4].Sides[1].Failures[inject.EOF] = 1 },
-			want: verdict.Regressed},
-		"candidate fails": {factor: 1, blocks: 8, change: func(d *Duel) {
-			for i := range d.Blocks {
-				d.Blocks[i].Sides[1].Failures[inject.Status] = 20
-			}
-		}, want: verdict.Regressed},
-		"both fail": {factor: 1, blocks: 8, change: func(d *Duel) {
-			for i := range d.Blocks {
-				d.Blocks[i].Sides[0].Failures[inject.Status] = 20
-				d.Blocks[i].Sides[1].Failures[inject.EOF] = 20
-			}
-		}, want: verdict.Inconclusive},
-		"injector saturated": {factor: 1, blocks: 8, change: func(d *Duel) { d.Blocks[0].Sides[0].Strain.Busy = 0.91 },
-			want: verdict.Inconclusive},
-		"no server CPU": {factor: 1, blocks: 8, change: func(d *Duel) { d.Blocks[0].Sides[0].ServerCPU = nil }, want: verdict.Pass},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := duel(tt.blocks, tt.factor)
-			if tt.change != nil {
-				tt.change(&d)
-			}
-			d.Judge(rule, tt.units, tt.margins)
-			require.Equal(t, tt.want, d.Verdict)
-			if tt.units == nil && name == "no server CPU" {
-				require.Len(t, d.Rows, 3)
-			}
-		})
-	}
+	require.NoError(t, DuelJSON(&b, d, gate.JudgeDuel(d)))
+	golden(t, "duel.json", histogram.ReplaceAll(b.Bytes(), []byte(`"histogram_us": "…"`)))
 }
 
 func TestDuelLine(t *testing.T) {
 	d := duel(8, 1.05)
 	d.Blocks[7].Sides[1].Failures[inject.EOF] = 2
-	d.Judge(verdict.Rule{Alpha: 0.05}, []string{"req/s", "p50-ns"}, nil)
-	require.Regexp(t, `^block 8: req/s -4\.\d % \(-\d\.\d to -\d\.\d\), p50-ns \+5\.\d % \(\+\d\.\d to \+\d\.\d\), candidate: 2 requests failed \(eof 2\)$`,
-		DuelLine(d))
+	d.Plan.Units = []string{"req/s", "p50-ns"}
+	require.Regexp(t, `^block 8: req/s -4\.\d % \(-\d\.\d to -\d\.\d\), p50-ns \+5\.\d % \(\+\d\.\d to \+\d\.\d\), `+
+		`candidate: 2 requests failed \(eof 2\)$`,
+		DuelLine(d, gate.JudgeDuel(d)))
+	d.Blocks[7].Sides[1].Failures[inject.EOF] = 0
+	d.Blocks[7].Sides[0].Warmth.Load, d.Blocks[7].Sides[1].Warmth.Load = 900*time.Millisecond, 800*time.Millisecond
+	require.NotContains(t, DuelLine(d, gate.JudgeDuel(d)), "warm-up")
+	d.Blocks[7].Sides[0].Warmth.Load = 4250 * time.Millisecond
+	require.Regexp(t, `\), warm-up of 4\.\d s a side$`, DuelLine(d, gate.JudgeDuel(d)))
+	d.Blocks[7].Sides[1].Warmth.Cold = "it falls"
+	require.Contains(t, DuelLine(d, gate.JudgeDuel(d)), ", and still cold: the candidate")
+	few := duel(3, 1.05)
+	require.Contains(t, DuelLine(few, gate.JudgeDuel(few)), "block 3: req/s -4.7 %, ")
 }

@@ -3,26 +3,27 @@ package report
 import (
 	"fmt"
 	"html/template"
-	"image/color"
 	"io"
 	"math"
-	"slices"
+	"strconv"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
+	"rampart/loadtest/gate"
+	"rampart/loadtest/report/chart"
+	"rampart/loadtest/result"
 )
 
-// DuelHTML writes the duel as one page with plots, which needs nothing else, no network either.
-func DuelHTML(w io.Writer, d Duel) error {
-	data := duelPage{Duel: d}
-	for _, r := range d.Rows {
-		data.Table = append(data.Table, newDuelPageRow(d, r))
+// DuelHTML writes the duel and its verdict as one page with charts, which needs nothing else, no
+// network either.
+func DuelHTML(w io.Writer, d result.Duel, r gate.Report) error {
+	data := duelPage{Duel: d, Report: r}
+	samples := [2][]result.Sample{d.Samples(0), d.Samples(1)}
+	for _, row := range r.Rows {
+		if row.Change != nil {
+			data.Table = append(data.Table, newDuelPageRow(row, samples))
+		}
 	}
 	var err error
-	if data.Plots, err = plots(data.Table, plotChanges, plotBlocks); err != nil {
+	if data.Charts, err = draw(changesChart(data.Table), blocksChart(data.Table)); err != nil {
 		return err
 	}
 	return writePage(w, "duel.html.tmpl", data)
@@ -30,152 +31,161 @@ func DuelHTML(w io.Writer, d Duel) error {
 
 // duelPage is what the page of a duel shows.
 type duelPage struct {
-	Duel
-	Table []duelPageRow
-	Plots []template.HTML
+	result.Duel
+	Report gate.Report
+	Table  []duelPageRow
+	Charts []template.HTML
+}
+
+// Remarks are what is said below the table of the verdict.
+func (p duelPage) Remarks() (all []string) {
+	for _, remark := range gateRemarks(p.Report) {
+		for _, line := range remark.lines {
+			all = append(all, remark.what+": "+line)
+		}
+	}
+	return all
+}
+
+// FailureText says which requests failed; empty: none.
+func (p duelPage) FailureText() string {
+	f := p.Report.Failures
+	if f == nil || f.BaselineFailed+f.CandidateFailed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d requests of the candidate failed, and %d of %d of the baseline", f.CandidateFailed,
+		f.CandidateRequests,
+		f.BaselineFailed, f.BaselineRequests)
+}
+
+// LimitTexts say what the candidate has to keep, and whether it does.
+func (p duelPage) LimitTexts() (all []string) {
+	for _, l := range p.Report.Limits {
+		all = append(all, fmt.Sprintf("%s: the candidate has %s (%s), and the baseline %s: %s", l.Objective, l.Texts[1],
+			l.Texts[2],
+			l.Texts[0], l.Verdict))
+	}
+	return all
 }
 
 // duelPageRow is how a unit compares, with what each block said of it.
 type duelPageRow struct {
-	DuelRow
-	Medians [2]string // of the sides, as a person reads them
-	Blocks  []int     // the numbers of those that count
+	gate.Row
+	Numbers []int     // of the blocks that count
 	Changes []float64 // of the candidate in these, in per cent of the baseline
 }
 
-func newDuelPageRow(d Duel, r DuelRow) duelPageRow {
-	row := duelPageRow{DuelRow: r}
-	at := slices.IndexFunc(duelUnits, func(u duelUnit) bool { return u.unit == r.Unit })
-	sides := d.samples(duelUnits[at].value)
-	for side, samples := range sides {
-		row.Medians[side] = brief(median(samples))
-	}
-	for i, b := range d.whole() {
-		row.Blocks = append(row.Blocks, b.Number)
-		row.Changes = append(row.Changes, 100*(sides[1][i]/sides[0][i]-1))
+func newDuelPageRow(r gate.Row, samples [2][]result.Sample) duelPageRow {
+	row := duelPageRow{Row: r}
+	for i := range samples[0] {
+		values := [2]float64{math.NaN(), math.NaN()}
+		for side := range samples {
+			for _, m := range samples[side][i].Metrics {
+				if m.Unit == r.Unit {
+					values[side] = m.Value
+				}
+			}
+		}
+		if change := 100 * (values[1]/values[0] - 1); !math.IsNaN(change) && !math.IsInf(change, 0) {
+			row.Numbers = append(row.Numbers, samples[0][i].Block)
+			row.Changes = append(row.Changes, change)
+		}
 	}
 	return row
 }
 
-func median(samples []float64) float64 {
-	s := slices.Sorted(slices.Values(samples))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
-}
-
 // brief prints four digits, or all before the point.
-func brief(x float64) string {
-	if math.Abs(x) >= 1000 {
-		return fmt.Sprintf("%.0f", x)
-	}
-	return fmt.Sprintf("%.4g", x)
+func brief(x float64) string { return quantity(&x) }
+
+// Medians are those of the sides, as a person reads them.
+func (r duelPageRow) Medians() [2]string {
+	return [2]string{quantity(r.BaselineMedian), quantity(r.CandidateMedian)}
 }
 
-// Change is the estimate in per cent of the baseline.
-func (r duelPageRow) Change() string { return percent(100 * r.Better.Change(r.Estimate)) }
+// Estimate is the change in per cent of the baseline.
+func (r duelPageRow) Estimate() string { return percent(100 * *r.Change) }
 
 // Interval is that of the change.
 func (r duelPageRow) Interval() string {
-	low, high := r.interval()
-	if math.IsInf(r.Row.Lower, 0) || math.IsInf(r.Upper, 0) {
+	low, high, ok := r.interval()
+	if !ok {
 		return "too few blocks"
 	}
 	return percent(low) + " to " + percent(high)
 }
 
-// interval is that of the change in per cent, lowest first.
-func (r duelPageRow) interval() (low, high float64) {
-	low, high = 100*r.Better.Change(r.Row.Lower), 100*r.Better.Change(r.Upper)
-	return min(low, high), max(low, high)
+// interval is that of the change in per cent, lowest first; ok is false where there are too few
+// blocks for one.
+func (r duelPageRow) interval() (low, high float64, ok bool) {
+	if r.ChangeLowest == nil || r.ChangeHighest == nil {
+		return 0, 0, false
+	}
+	return 100 * *r.ChangeLowest, 100 * *r.ChangeHighest, true
 }
 
-// Allowed is the margin as a change.
-func (r duelPageRow) Allowed() string { return percent(100 * r.Better.Change(r.Margin)) }
+// Limit is the margin as a change.
+func (r duelPageRow) Limit() string { return percent(100 * r.Allowed) }
 
 func percent(x float64) string { return fmt.Sprintf("%+.2f %%", x) }
 
-// plotChanges plots estimate, interval and margin of each unit, one above the other, over what the blocks said.
-func plotChanges(rows []duelPageRow) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = "Change of the candidate"
-	p.X.Label.Text = "per cent of the baseline"
-	p.Add(plotter.NewGrid())
-	var names []string
-	for i, r := range rows {
-		y := float64(len(rows) - 1 - i)
-		names = append([]string{r.Unit}, names...)
-		var blocks plotter.XYs
-		for _, change := range r.Changes {
-			blocks = append(blocks, plotter.XY{X: change, Y: y - 0.2})
+// changesChart shows estimate, interval and margin of each unit, one above the other, over what the
+// blocks said.
+func changesChart(rows []duelPageRow) chart.Chart {
+	estimates := chart.Series{Name: "estimate and interval", Form: chart.Loose, Mark: chart.Circle}
+	blocks := chart.Series{Name: "a block", Form: chart.Loose, Quiet: true}
+	allowed := chart.Series{Name: "allowed", Form: chart.Loose, Mark: chart.Cross}
+	c := chart.Chart{
+		Title:  "Change of the candidate",
+		X:      chart.Axis{Label: "per cent of the baseline"},
+		Y:      chart.Axis{Cover: []float64{-0.5, float64(len(rows)) - 0.5}},
+		Rules:  []chart.Rule{{Name: "no change", At: 0, OfX: true}},
+		Height: float64(50 * len(rows)),
+	}
+	for i := range rows {
+		r, y := rows[len(rows)-1-i], float64(i) // the first row is the uppermost
+		c.Y.Ticks = append(c.Y.Ticks, chart.Tick{At: y, Name: r.Unit})
+		estimate := chart.Point{
+			X: 100 * *r.Change, Y: y, Title: fmt.Sprintf("%s: %s (%s)", r.Unit, r.Estimate(), r.Interval()),
 		}
-		estimate := 100 * r.Better.Change(r.Estimate)
-		bars := plotter.XYs{{X: estimate, Y: y}}
-		if low, high := r.interval(); !math.IsInf(r.Row.Lower, 0) && !math.IsInf(r.Upper, 0) {
-			bars = plotter.XYs{{X: low, Y: y}, {X: estimate, Y: y}, {X: high, Y: y}}
+		if low, high, ok := r.interval(); ok {
+			estimate.XRange = [2]float64{low, high}
 		}
-		line, err := plotter.NewLine(bars)
-		if err != nil {
-			return nil, err
-		}
-		line.Color, line.Width = plotutil.Color(i), vg.Points(2)
-		p.Add(line)
-		for _, dots := range []struct {
-			at     plotter.XYs
-			color  color.Color
-			shape  draw.GlyphDrawer
-			radius vg.Length
-		}{
-			{blocks, color.Gray{160}, draw.CircleGlyph{}, vg.Points(1.5)},
-			{plotter.XYs{{X: estimate, Y: y}}, plotutil.Color(i), draw.CircleGlyph{}, vg.Points(3)},
-			{plotter.XYs{{X: 100 * r.Better.Change(r.Margin), Y: y}}, color.Black, draw.CrossGlyph{}, vg.Points(4)},
-		} {
-			s, err := plotter.NewScatter(dots.at)
-			if err != nil {
-				return nil, err
-			}
-			s.Color, s.Shape, s.Radius = dots.color, dots.shape, dots.radius
-			p.Add(s)
+		estimates.Points = append(estimates.Points, estimate)
+		allowed.Points = append(allowed.Points,
+			chart.Point{X: 100 * r.Allowed, Y: y, Title: fmt.Sprintf("%s: %s is allowed", r.Unit, r.Limit())})
+		for j, change := range r.Changes {
+			blocks.Points = append(blocks.Points, chart.Point{X: change, Y: y - 0.25, Title: r.blockTitle(j)})
 		}
 	}
-	zero, err := plotter.NewLine(plotter.XYs{{X: 0, Y: -0.5}, {X: 0, Y: float64(len(rows)) - 0.5}})
-	if err != nil {
-		return nil, err
-	}
-	p.Add(zero)
-	p.NominalY(names...)
-	p.Y.Min, p.Y.Max = -0.5, float64(len(rows))-0.5
-	p.Y.Padding = vg.Points(10)
-	edge := 0.04 * (p.X.Max - p.X.Min)
-	p.X.Min, p.X.Max = p.X.Min-edge, p.X.Max+edge
-	return p, nil
+	c.Series = []chart.Series{estimates, blocks, allowed}
+	return c
 }
 
-// plotBlocks plots the changes of each unit from block to block: a machine that changes in the middle shows here.
-func plotBlocks(rows []duelPageRow) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = "Change in each block"
-	p.X.Label.Text = "block"
-	p.Y.Label.Text = "per cent of the baseline"
-	p.Add(plotter.NewGrid())
-	for i, r := range rows {
-		var points plotter.XYs
+// blockTitle is what a pointer over a block shows.
+func (r duelPageRow) blockTitle(i int) string {
+	return fmt.Sprintf("block %d, %s: %s", r.Numbers[i], r.Unit, percent(r.Changes[i]))
+}
+
+// blocksChart shows the changes of each unit from block to block: a machine that changes in the
+// middle shows here.
+func blocksChart(rows []duelPageRow) chart.Chart {
+	c := chart.Chart{
+		Title: "Change in each block",
+		X:     chart.Axis{Label: "block"},
+		Y:     chart.Axis{Label: "per cent of the baseline"},
+		Rules: []chart.Rule{{At: 0}},
+	}
+	last := 0
+	for _, r := range rows {
+		s := chart.Series{Name: r.Unit}
 		for j, change := range r.Changes {
-			points = append(points, plotter.XY{X: float64(r.Blocks[j]), Y: change})
+			last = max(last, r.Numbers[j])
+			s.Points = append(s.Points, chart.Point{X: float64(r.Numbers[j]), Y: change, Title: r.blockTitle(j)})
 		}
-		if err := addSeries(p, i, r.Unit, points); err != nil {
-			return nil, err
-		}
+		c.Series = append(c.Series, s)
 	}
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Y.Max += 0.3 * (p.Y.Max - p.Y.Min) // for the legend
-	p.X.Tick.Marker = plot.TickerFunc(func(low, high float64) []plot.Tick {
-		var ticks []plot.Tick
-		for n := math.Ceil(low); n <= high; n++ {
-			ticks = append(ticks, plot.Tick{Value: n, Label: fmt.Sprint(n)})
-		}
-		return ticks
-	})
-	if p.X.Min == p.X.Max { // one block: an axis needs a length
-		p.X.Max++
+	for n := 1; n <= last; n++ {
+		c.X.Ticks = append(c.X.Ticks, chart.Tick{At: float64(n), Name: strconv.Itoa(n)})
 	}
-	return p, nil
+	return c
 }

@@ -2,15 +2,17 @@ package report
 
 import (
 	"bytes"
-	"encoding/xml"
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"rampart/loadtest/gate"
 	"rampart/loadtest/inject"
-	"rampart/loadtest/verdict"
+	"rampart/loadtest/report/chart/charttest"
+	"rampart/loadtest/result"
 )
 
 func TestDuelHTML(t *testing.T) {
@@ -18,37 +20,33 @@ func TestDuelHTML(t *testing.T) {
 	d.Baseline = "./old -flag='<x>' {addr}"
 	d.Blocks[6].Sides[1].Failures[inject.Reset] = 4
 	d.Blocks[7].Sides[0].Strain.Busy = 0.95
-	d.Judge(verdict.Rule{Alpha: 0.05}, nil, nil)
+	d.Blocks[3].Sides[1].Warmth = result.Warmth{Load: 9750 * time.Millisecond, Cold: "it still falls"}
 	var b bytes.Buffer
-	require.NoError(t, DuelHTML(&b, d))
+	require.NoError(t, DuelHTML(&b, d, gate.JudgeDuel(d)))
 	page := b.String()
 	for _, part := range []string{
-		"inconclusive", "after 8 blocks", "<td class=\"text\">req/s</td>", "p99-ns", "-3.00 %", "reset 4", "4 of 8804 requests of the candidate failed",
+		"inconclusive", "after 8 blocks", "<td class=\"text\">req/s</td>", "p99-ns", "-3.00 %", "reset 4",
+		"4 of 8804 requests of the candidate failed",
 		"the injector was busy for 95 %", "&lt;x&gt;", "drawn from seed 42", "Change in each block",
+		"<td>9.75</td>", "Cold: it still falls. ",
 	} {
 		require.Contains(t, page, part)
 	}
 	require.Equal(t, 2, strings.Count(page, "<svg"))
 	require.NotContains(t, page, "<?xml")
 	require.NotRegexp(t, `(src|href)=|url\(|@import`, page, "it needs no network")
-	svg := xml.NewDecoder(strings.NewReader(page[strings.Index(page, "<svg") : strings.Index(page, "</svg>")+len("</svg>")]))
-	for {
-		_, err := svg.Token()
-		if err == io.EOF {
-			break
-		}
-		require.NoError(t, err)
-	}
+	charts := charttest.Page(t, page)
+	require.Subset(t, charts[0].Texts, []string{"req/s", "server-cpu-ns/op", "p50-ns", "p99-ns", "allowed", "no change"})
+	require.Contains(t, charts[0].Titles, "req/s: -3.00 % is allowed")
+	require.Equal(t, 4*7, charts[1].Points, "the block with failures does not count")
 	b.Reset()
 	failed := duel(1, 1)
 	failed.Blocks[0].Sides[1].Failures[inject.Reset] = 1
-	failed.Judge(verdict.Rule{Alpha: 0.05}, nil, nil)
-	require.NoError(t, DuelHTML(&b, failed))
+	require.NoError(t, DuelHTML(&b, failed, gate.JudgeDuel(failed)))
 	require.Contains(t, b.String(), "no block without a failed request")
 	require.NotContains(t, b.String(), "Medians")
 	for n := range 6 {
 		few := duel(n, 1)
-		few.Judge(verdict.Rule{Alpha: 0.05}, nil, nil)
-		require.NoError(t, DuelHTML(io.Discard, few), "%d blocks", n)
+		require.NoError(t, DuelHTML(io.Discard, few, gate.JudgeDuel(few)), "%d blocks", n)
 	}
 }

@@ -2,9 +2,6 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
-	"encoding/xml"
-	"errors"
 	"flag"
 	"io"
 	"os"
@@ -22,6 +19,8 @@ import (
 
 	"rampart/loadtest/capacity"
 	"rampart/loadtest/inject"
+	"rampart/loadtest/report/chart/charttest"
+	"rampart/loadtest/result"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -38,7 +37,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 // level makes a level whose latencies spread evenly from half of p50 to one and a half of it.
-func level(vus int, requests uint64, p50 time.Duration) Level {
+func level(vus int, requests uint64, p50 time.Duration) result.Level {
 	h := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
 	var sum time.Duration
 	for i := range requests {
@@ -46,33 +45,34 @@ func level(vus int, requests uint64, p50 time.Duration) Level {
 		sum += latency
 		_ = h.RecordValue(latency.Microseconds())
 	}
-	return Level{
+	return result.Level{
 		Measurement: inject.Measurement{
 			VUs: vus, Warmup: time.Second, Window: 10 * time.Second,
-			Requests: requests, Completed: requests + requests/10, Latencies: sum, Latency: h,
+			Requests: requests, Completed: requests + requests/10, LatencySum: sum, Latency: h,
 			Strain: inject.Strain{Busy: 0.25, Delay: 20 * time.Microsecond},
 		},
 		Accepted:  true,
-		ServerCPU: &CPU{Used: 9 * time.Second, Elapsed: 10 * time.Second},
-		ClientCPU: &CPU{Used: time.Second / 2, Elapsed: 10 * time.Second},
-		Stolen:    &CPU{Used: time.Second / 10, Elapsed: 10 * time.Second},
+		ServerCPU: &result.CPU{Used: 9 * time.Second, Elapsed: 10 * time.Second},
+		ClientCPU: &result.CPU{Used: time.Second / 2, Elapsed: 10 * time.Second},
+		Stolen:    &result.CPU{Used: time.Second / 10, Elapsed: 10 * time.Second},
 	}
 }
 
-func ramp() Result {
+func ramp() result.Result {
 	last := level(4, 5300, 7*time.Millisecond)
 	last.Accepted = false
-	last.Doubts = Doubts{{Kind: "littles-law", Text: "throughput times latency gives 3.71 busy VUs, which breaks Little's law"}}
-	return Result{
-		Kind:     KindRamp,
+	last.Doubts = result.Doubts{{Kind: "littles-law",
+		Text: "throughput times latency gives 3.71 busy VUs, which breaks Little's law"}}
+	return result.Result{
+		Kind:     result.KindRamp,
 		Version:  "v1.2.3",
 		Started:  time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
 		Elapsed:  33 * time.Second,
 		Target:   "http://192.0.2.1:8080/?it1=60000&it2=1",
-		Settings: []Setting{{"DURATION", "10s"}, {"WARMUP", "1s"}},
-		Machine:  Machine{Host: "client", OS: "linux", Arch: "amd64", CPU: "Model 1", CPUs: 2},
-		Levels:   []Level{level(1, 2797, 3*time.Millisecond), level(2, 5264, 4*time.Millisecond), last},
-		Stop:     Stop{Reason: capacity.Knee, Detail: "from 2 to 4 vus throughput grew by 0.68 %, less than 5 %"},
+		Settings: []result.Setting{{Name: "DURATION", Value: "10s"}, {Name: "WARMUP", Value: "1s"}},
+		Machine:  result.Machine{Host: "client", OS: "linux", Arch: "amd64", CPU: "Model 1", CPUs: 2},
+		Levels:   []result.Level{level(1, 2797, 3*time.Millisecond), level(2, 5264, 4*time.Millisecond), last},
+		Stop:     result.Stop{Reason: capacity.Knee, Detail: "from 2 to 4 vus throughput grew by 0.68 %, less than 5 %"},
 	}
 }
 
@@ -94,26 +94,27 @@ func TestGolden(t *testing.T) {
 	defer runtime.GOMAXPROCS(previous)
 
 	broken := ramp()
-	broken.Stop = Stop{Reason: capacity.Failures, Detail: "5 requests failed at 4 vus"}
+	broken.Stop = result.Stop{Reason: capacity.Failures, Detail: "5 requests failed at 4 vus"}
 	broken.Levels[2].Failures[inject.Timeout] = 3
 	broken.Levels[2].Failures[inject.Dial] = 2
 	broken.Levels[2].Latency = nil
 	broken.Levels[2].Requests = 0
 
 	levels := ramp()
-	levels.Kind = KindLevels
-	levels.Stop = Stop{}
+	levels.Kind = result.KindLevels
+	levels.Stop = result.Stop{}
 	levels.Levels[1].ServerCPU = nil
 	levels.Levels[2].Partial = true
 
-	for name, r := range map[string]Result{"ramp": ramp(), "failures": broken, "levels": levels, "empty": {Kind: KindRamp}} {
+	for name, r := range map[string]result.Result{"ramp": ramp(), "failures": broken, "levels": levels,
+		"empty": {Kind: result.KindRamp}} {
 		t.Run(name, func(t *testing.T) {
 			var csv, bench, doc bytes.Buffer
 			require.NoError(t, CSV(&csv, r))
 			golden(t, name+".csv", csv.Bytes())
 			require.NoError(t, Bench(&bench, r))
 			golden(t, name+".bench.txt", bench.Bytes())
-			require.NoError(t, JSON(&doc, r))
+			require.NoError(t, result.JSON(&doc, r))
 			// How well a histogram is compressed may change with Go; what is in it is tested below.
 			golden(t, name+".json", histogram.ReplaceAll(doc.Bytes(), []byte(`"histogram_us": "…"`)))
 			golden(t, name+".summary.txt", []byte(Summary(r)))
@@ -150,21 +151,6 @@ func TestBenchReads(t *testing.T) {
 	require.Equal(t, []string{"Level/vus=1", "Level/vus=2", "Level/vus=4", "Ramp"}, names)
 }
 
-func TestJSONHistogramsCanBeMerged(t *testing.T) {
-	var b bytes.Buffer
-	r := ramp()
-	require.NoError(t, JSON(&b, r))
-	var doc document
-	require.NoError(t, json.Unmarshal(b.Bytes(), &doc))
-	merged := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
-	for _, l := range doc.Levels {
-		h, err := hdrhistogram.Decode([]byte(l.Latency.Histogram))
-		require.NoError(t, err)
-		require.Zero(t, merged.Merge(h))
-	}
-	require.EqualValues(t, 2797+5264+5300, merged.TotalCount())
-}
-
 func TestHTML(t *testing.T) {
 	r := ramp()
 	r.Target = "http://192.0.2.1/<script>"
@@ -177,19 +163,123 @@ func TestHTML(t *testing.T) {
 	require.NotContains(t, html, "<script>")
 	require.Equal(t, 2, strings.Count(html, "<svg"))
 	require.NotRegexp(t, `(src|href)\s*=\s*"http|@import|url\(`, html, "the page needs no network")
+	require.Contains(t, html, `<b>526.4 requests/s</b> <span>2 VUs</span>`)
+	require.Contains(t, html, `<b class="regressed">1 doubt</b>`)
 
-	for svg := range strings.SplitSeq(html, "<svg") {
-		if inner, _, ok := strings.Cut(svg, "</svg>"); ok {
-			d := xml.NewDecoder(strings.NewReader("<svg" + inner + "</svg>"))
-			for {
-				if _, err := d.Token(); errors.Is(err, io.EOF) {
-					break
-				} else {
-					require.NoError(t, err)
-				}
-			}
+	charts := charttest.Page(t, html)
+	require.Equal(t, []string{
+		"at 1 VUs: 279.7 requests/s", "at 2 VUs: 526.4 requests/s",
+		"at 4 VUs: 530 requests/s\nnot accepted by the stop rule\n" +
+			"throughput times latency gives 3.71 busy VUs, which breaks Little's law",
+	}, charts[0].Titles)
+	require.Equal(t, 9, charts[1].Points)
+	require.Subset(t, charts[1].Texts, []string{"p99", "p95", "p50", "knee", "virtual users", "milliseconds"})
+
+	require.NoError(t, HTML(io.Discard, result.Result{Kind: result.KindLevels}), "no level yet")
+	require.NoError(t, HTML(io.Discard, result.Result{Kind: result.KindLevels, Levels: r.Levels[:1]}), "one level")
+	b.Reset()
+	require.NoError(t, HTML(&b, result.Result{Kind: result.KindRamp, Stop: result.Stop{Reason: capacity.Failures}}))
+	require.Contains(t, b.String(), "0 levels, and no capacity.")
+}
+
+// confident is a ramp whose levels were measured in rounds.
+func confident() result.Result {
+	r := ramp()
+	at := time.Duration(0)
+	for i := range r.Levels {
+		l := &r.Levels[i]
+		l.Doubts = nil
+		x := l.Throughput()
+		l.Lower, l.Upper = 0.9*x, 1.1*x
+		for round := range 100 {
+			at += 50 * time.Millisecond
+			l.Rounds = append(l.Rounds, result.Round{Round: round + 1, At: at, Length: 50 * time.Millisecond, Throughput: x})
 		}
 	}
-	require.NoError(t, HTML(io.Discard, Result{Kind: KindLevels}), "no level yet")
-	require.NoError(t, HTML(io.Discard, Result{Kind: KindLevels, Levels: r.Levels[:1]}), "one level")
+	r.Estimate = &capacity.Estimate{
+		VUs: 2, Throughput: 520, Lower: 468, Upper: 572, Knee: 2, KneeLower: 2, KneeUpper: 4, Accepted: []int{1, 2},
+		Rounds: 100,
+	}
+	r.Seed = 7
+	return r
+}
+
+func TestHTMLOfAConfidentRamp(t *testing.T) {
+	p := capacity.Parameter{Value: 0.02, Lower: 0.01, Upper: 0.03}
+	fits := &capacity.Scalability{
+		Lambda: capacity.Parameter{Value: 280, Lower: 270, Upper: 290}, Sigma: p, Kappa: p,
+		Peak:           capacity.Parameter{Value: 7, Lower: 6, Upper: 8},
+		PeakThroughput: capacity.Parameter{Value: 900, Lower: 800, Upper: 1000},
+	}
+	page := func(r result.Result) (string, []charttest.Drawing) {
+		var b bytes.Buffer
+		require.NoError(t, HTML(&b, r))
+		return b.String(), charttest.Page(t, b.String())
+	}
+	r := confident()
+	r.Scalability = fits
+	html, charts := page(r)
+	require.Contains(t, html, `<b>520.0 requests/s</b> <span>± 10 %, from 468.0 to 572.0, at 2 VUs</span>`)
+	require.Contains(t, html, `<b>2 VUs</b> <span>it may be anywhere from 2 to 4 VUs</span>`)
+	require.Contains(t, html, `<b class="pass">no doubts</b> <span>stopped: knee</span>`)
+	require.Contains(t, html, "Scalability model: contention σ 2 % (1 to 3), crosstalk κ 2 % (1 to 3); "+
+		"most at 7 vus (6 to 8): 900 requests/s.")
+	require.Contains(t, html, "<td>± 10 %</td>")
+	require.Contains(t, html, "<dt>seed</dt><dd>7</dd>")
+	require.Len(t, charts, 3)
+	require.Equal(t, "at 2 VUs: 526.4 requests/s ± 10 %", charts[0].Titles[1])
+	require.Equal(t, 6, charts[0].Points, "each with an error bar")
+	require.Subset(t, charts[0].Texts, []string{"measured", "model", "knee"})
+	require.Subset(t, charts[2].Texts, []string{"other levels", "at 2 VUs", "interval of the capacity"})
+	require.Len(t, charts[2].Titles, 34, "100 windows, three in a point")
+	require.Equal(t, "after 5.1 s: 526.4 requests/s, in 3 windows", charts[2].Titles[0])
+	require.Less(t, len(html), 60000)
+
+	r.Scalability = &capacity.Scalability{Refused: "it does not fit: at 4 vus"}
+	r.Doubts = result.Doubts{{Kind: "unsteady", Text: "the rounds scatter"}, {Kind: "machine-shared", Text: "others"}}
+	html, charts = page(r)
+	require.Contains(t, html, "There is no scalability model: it does not fit: at 4 vus.")
+	require.Contains(t, html, `<b class="regressed">2 doubts</b>`)
+	require.Contains(t, html, "<li>doubt: the rounds scatter</li><li>doubt: others</li>")
+	require.NotContains(t, charts[0].Texts, "model")
+	r.Scalability = &capacity.Scalability{Lambda: fits.Lambda, Sigma: p, NoPeak: "it levels off"}
+	html, _ = page(r)
+	require.Contains(t, html, "; it predicts no most: it levels off.")
+	require.Contains(t, Summary(r), "scalability: contention σ 2 % (1 to 3), crosstalk κ 0 % (0 to 0)\n")
+	require.LessOrEqual(t, strings.Count(Summary(r), "\n"), 10)
+}
+
+func TestLive(t *testing.T) {
+	r := confident()
+	r.Elapsed, r.Left = 12*time.Second, 21*time.Second
+	require.Equal(t, `   vus  requests/s          p95 ms
+     1       279.7  ± 10 %   4.351
+>    2       526.4  ± 10 %   5.799
+     4       530.0  ± 10 %   10.15
+capacity so far: 520.0 requests/s ± 10 % at 2 VUs
+100 rounds, 12s of about 33s
+`, Live(r))
+	require.NotPanics(t, func() { Live(result.Result{Kind: result.KindRamp}) })
+}
+
+func TestPlot(t *testing.T) {
+	r := confident()
+	require.Equal(t, `530.0      ███ ███
+           ███ ███
+       ▅▅▅ ███ ███
+       ███ ███ ███
+    0  ███ ███ ███
+         1   2   4 vus
+`, Plot(r, 80))
+	require.Contains(t, Plot(r, 16), " 2 vus\n", "only what fits")
+	require.Empty(t, Plot(r, 5))
+	require.Empty(t, Plot(result.Result{}, 80))
+}
+
+func TestShort(t *testing.T) {
+	for x, want := range map[float64]string{
+		0: "0.000", 0.12345: "0.123", 9.8765: "9.877", 279.57: "279.6", 10602.6: "10603",
+	} {
+		require.Equal(t, want, short(x))
+	}
 }

@@ -20,12 +20,14 @@ func relate(d ...float64) (baseline, candidate []float64) {
 
 // TestByHand has sums small enough to be checked on paper.
 func TestByHand(t *testing.T) {
-	// Ranks of the sizes 1 to 5; only the smallest is negative, so T+ is 14. Of 32 patterns, two reach 14.
+	// Ranks of the sizes 1 to 5; only the smallest is negative, so T+ is 14. Of 32 patterns, two reach
+	// 14.
 	baseline, candidate := relate(-0.01, 0.02, 0.03, 0.04, 0.05)
 	c, err := Rule{Alpha: 1.0 / 32}.Pairs(baseline, candidate, Lower)
 	require.NoError(t, err)
 	require.InDelta(t, 2.0/32, c.P, 1e-12)
-	// The averages of two are -1, 0.5, 1, 1.5, 2, 2, 2.5, 3, 3, 3.5, 3.5, 4, 4, 4.5, 5: the median is the eighth.
+	// The averages of two are -1, 0.5, 1, 1.5, 2, 2, 2.5, 3, 3, 3.5, 3.5, 4, 4, 4.5, 5: the median is
+	// the eighth.
 	require.InDelta(t, 0.03, c.Estimate, 1e-9)
 	require.InDelta(t, -0.01, c.Lower, 1e-9, "at 1/32 only the least average is far enough out")
 	require.InDelta(t, 0.05, c.Upper, 1e-9)
@@ -39,9 +41,9 @@ func TestByHand(t *testing.T) {
 	require.InDelta(t, (math.Log(120.0/100)+math.Log(150.0/110))/2, c.Estimate, 1e-9)
 }
 
-// TestSignsEnumerated gives every pattern of signs to every kind of sizes, with ties and zeros. Each pattern has the same
-// chance where nothing changed, so the share of those with P <= a must be a at most, and where there are no ties
-// exactly what the distribution says.
+// TestSignsEnumerated gives every pattern of signs to every kind of sizes, with ties and zeros.
+// Each pattern has the same chance where nothing changed, so the share of those with P <= a must be
+// a at most, and where there are no ties exactly what the distribution says.
 func TestSignsEnumerated(t *testing.T) {
 	for name, sizes := range map[string][]float64{
 		"no ties":    {0.011, 0.02, 0.033, 0.047, 0.052, 0.06, 0.075, 0.081, 0.099, 0.2},
@@ -145,7 +147,8 @@ func TestSymmetries(t *testing.T) {
 
 			mirrored, err := compare(x, y, Higher)
 			require.NoError(t, err)
-			require.Equal(t, [3]float64{-c.Upper, -c.Estimate, -c.Lower}, [3]float64{mirrored.Lower, mirrored.Estimate, mirrored.Upper})
+			require.Equal(t, [3]float64{-c.Upper, -c.Estimate, -c.Lower},
+				[3]float64{mirrored.Lower, mirrored.Estimate, mirrored.Upper})
 			require.GreaterOrEqual(t, c.P+mirrored.P, 1.0-1e-9, "not both worse and better")
 
 			scaled := make([]float64, n)
@@ -163,7 +166,8 @@ func TestSymmetries(t *testing.T) {
 	}
 }
 
-// TestOrderOfSamples: pairs must stay pairs, and nothing else about the order matters; the caller's slices stay as they are.
+// TestOrderOfSamples: pairs must stay pairs, and nothing else about the order matters; the caller's
+// slices stay as they are.
 func TestOrderOfSamples(t *testing.T) {
 	rule := Rule{Alpha: 0.05}
 	x, y := []float64{5, 1, 4, 2, 3}, []float64{5.1, 1.2, 4.3, 2.4, 3.5}
@@ -194,7 +198,8 @@ func TestManySamples(t *testing.T) {
 	for i := range x {
 		x[i], y[i] = math.Exp(0.1*random.NormFloat64()), 1.01*math.Exp(0.1*random.NormFloat64())
 	}
-	for _, compare := range []func(x, y []float64, b Better) (Comparison, error){Rule{Alpha: 0.05}.Pairs, Rule{Alpha: 0.05}.Groups} {
+	for _, compare := range []func(x, y []float64, b Better) (Comparison, error){Rule{Alpha: 0.05}.Pairs,
+		Rule{Alpha: 0.05}.Groups} {
 		c, err := compare(x, y, Lower)
 		require.NoError(t, err)
 		require.InDelta(t, math.Log(1.01), c.Estimate, 0.005)
@@ -226,7 +231,9 @@ func TestRefused(t *testing.T) {
 		"no direction":                  func() (Comparison, error) { return Rule{Alpha: 0.05}.Groups(good, good, 0) },
 		"alpha 0":                       func() (Comparison, error) { return Rule{}.Groups(good, good, Lower) },
 		"alpha 0.5":                     func() (Comparison, error) { return Rule{Alpha: 0.5}.Pairs(good, good, Lower) },
-		"alpha NaN":                     func() (Comparison, error) { return Rule{Alpha: math.NaN()}.Pairs(good, good, Lower) },
+		"alpha NaN": func() (Comparison, error) {
+			return Rule{Alpha: math.NaN()}.Pairs(good, good, Lower)
+		},
 		"value NaN": func() (Comparison, error) {
 			return Rule{Alpha: 0.05}.Pairs(good, []float64{1, math.NaN(), 3}, Lower)
 		},
@@ -246,4 +253,37 @@ func TestMarginAndChange(t *testing.T) {
 	require.InDelta(t, math.Log(100.0/97), Higher.Margin(0.03), 1e-12)
 	require.InDelta(t, math.Log(1.03), Lower.Margin(0.03), 1e-12)
 	require.Equal(t, -1.0, Higher.Change(math.Inf(1)))
+}
+
+// TestFewPairsAreNotOutvoted has a candidate that is as fast as the baseline in most pairs and many
+// times slower in a few. Ranks see no difference, so the verdict must not rest on them alone.
+func TestFewPairsAreNotOutvoted(t *testing.T) {
+	rule := Rule{Alpha: 0.05}
+	for _, better := range []Better{Lower, Higher} {
+		x, y := make([]float64, 24), make([]float64, 24)
+		for i := range x {
+			x[i], y[i] = 100, 100+0.1*float64(i%7-3)
+			if i%8 == 0 {
+				y[i] = 100 * math.Pow(4, -float64(better)) // four times as bad
+			}
+		}
+		c, err := rule.Pairs(x, y, better)
+		require.NoError(t, err)
+		require.Less(t, c.Upper, 0.01)
+		require.InDelta(t, math.Log(1+3.0*3/24), c.Together, 0.001)
+		v, judgements := rule.Judge([]Row{{Comparison: c, Margin: better.Margin(0.03)}})
+		require.Equal(t, Inconclusive, v)
+		require.True(t, judgements[0].Outvoted)
+		c, err = rule.Groups(x, y, better)
+		require.NoError(t, err)
+		require.Less(t, c.Upper, 0.01)
+		_, judgements = rule.Judge([]Row{{Comparison: c, Margin: better.Margin(0.03)}})
+		require.True(t, judgements[0].Outvoted)
+	}
+	c, err := rule.Pairs([]float64{0, 0}, []float64{0, 0}, Lower)
+	require.NoError(t, err)
+	require.Zero(t, c.Together)
+	c, err = rule.Pairs([]float64{1, 1e-300}, []float64{1e300, 1e300}, Higher)
+	require.NoError(t, err)
+	require.False(t, math.IsNaN(c.Together) || math.IsInf(c.Together, 0))
 }

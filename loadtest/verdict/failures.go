@@ -13,32 +13,37 @@ func (c Count) Total() uint64 { return c.Succeeded + c.Failed }
 
 func (c Count) share() float64 { return float64(c.Failed) / float64(max(c.Total(), 1)) }
 
-// Failures is how the failures of two servers compare.
-type Failures struct {
+// FailureComparison is how the failures of two servers compare.
+type FailureComparison struct {
 	Blocks              int
-	Baseline, Candidate Count   // of all blocks
-	P                   float64 // the probability to fail as much more often than the baseline, or more, where both fail alike
-	Needed              float64 // how small P has to be for regressed
-	Verdict             Verdict
+	Baseline, Candidate Count // of all blocks
+	// the probability to fail as much more often than the baseline, or more, where both fail alike
+	P       float64
+	Needed  float64 // how small P has to be for regressed
+	Verdict Verdict
 }
 
-func (f Failures) String() string {
-	return fmt.Sprintf("%d of %d requests of the candidate failed, and %d of %d of the baseline", f.Candidate.Failed, f.Candidate.Total(),
+func (f FailureComparison) String() string {
+	return fmt.Sprintf("%d of %d requests of the candidate failed, and %d of %d of the baseline", f.Candidate.Failed,
+		f.Candidate.Total(),
 		f.Baseline.Failed, f.Baseline.Total())
 }
 
-// Failures compares how often requests failed, by counts of each block: baseline[i] and candidate[i] are of the same one. The
-// verdict is pass where no request failed, regressed where more of the candidate's failed than chance explains, and else
-// inconclusive: a server that fails is never shown to be good, only to be no worse. The chance of regressed where both fail
-// alike is alpha at most, beside that of [Rule.Judge]; where no request fails there is none.
+// CompareFailures compares how often requests failed, by counts of each block: baseline[i] and
+// candidate[i] are of the same one. The verdict is pass where no request failed, regressed where
+// more of the candidate's failed than chance explains, and else inconclusive: a server that fails
+// is never shown to be good, only to be no worse. The chance of regressed where both fail alike is
+// alpha at most, beside that of [Rule.Judge]; where no request fails there is none.
 //
-// Two exact one-sided tests have to say so, and P is the larger of theirs. Fisher's counts requests: of all that failed, those of
-// the candidate are a hypergeometric number, given how many requests either made (Fisher, The logic of inductive inference,
-// Journal of the Royal Statistical Society 98, 1935). It takes each request for a chance of its own, while failures come in
-// bursts: one that lasts for a second would prove whatever side it hit to be worse. So the signed-rank test of [Rule.Pairs]
-// counts blocks: it compares the shares that failed in each, whatever made them fail together.
-func (r Rule) Failures(baseline, candidate []Count) Failures {
-	f := Failures{Blocks: len(baseline), P: 1, Needed: r.level(r.Alpha), Verdict: Inconclusive}
+// Two exact one-sided tests have to say so, and P is the larger of theirs. Fisher's counts
+// requests: of all that failed, those of the candidate are a hypergeometric number, given how many
+// requests either made (Fisher, The logic of inductive inference, Journal of the Royal Statistical
+// Society 98, 1935). It takes each request for a chance of its own, while failures come in bursts:
+// one that lasts for a second would prove whatever side it hit to be worse. So the signed-rank test
+// of [Rule.Pairs] counts blocks: it compares the shares that failed in each, whatever made them
+// fail together.
+func (r Rule) CompareFailures(baseline, candidate []Count) FailureComparison {
+	f := FailureComparison{Blocks: len(baseline), P: 1, Needed: r.eachAlpha(r.Alpha), Verdict: Inconclusive}
 	var shares [2][]float64
 	for i := range baseline {
 		f.Baseline.add(baseline[i])
@@ -50,7 +55,7 @@ func (r Rule) Failures(baseline, candidate []Count) Failures {
 	if err != nil { // no block
 		return f
 	}
-	f.P = max(blocks.P, fisher(f.Baseline, f.Candidate))
+	f.P = max(blocks.P, Fisher(f.Baseline, f.Candidate))
 	switch {
 	case f.Baseline.Failed+f.Candidate.Failed == 0:
 		f.Verdict = Pass
@@ -65,9 +70,10 @@ func (c *Count) add(d Count) {
 	c.Failed += d.Failed
 }
 
-// fisher is the p-value of Fisher's exact test: the probability that, of as many failures, at least as many are the candidate's.
-// Each probability is computed from that of its neighbour, beginning where they are highest, so that none has to be known.
-func fisher(baseline, candidate Count) float64 {
+// Fisher is the p-value of Fisher's exact test: the probability that, of as many failures, at least
+// as many are the candidate's. Each probability is computed from that of its neighbour, beginning
+// where they are highest, so that none has to be known.
+func Fisher(baseline, candidate Count) float64 {
 	n, m := float64(baseline.Total()), float64(candidate.Total())
 	failed, got := float64(baseline.Failed+candidate.Failed), float64(candidate.Failed)
 	least, most := max(0, failed-n), min(failed, m)

@@ -13,7 +13,8 @@ func TestFisher(t *testing.T) {
 		baseline, candidate Count
 		want, within        float64
 	}{
-		// Fisher's lady, who tells 3 or 4 of 4 cups rightly (The Design of Experiments, 1935, chapter II).
+		// Fisher's lady, who tells 3 or 4 of 4 cups rightly (The Design of Experiments, 1935,
+		// chapter II).
 		"three cups": {Count{3, 1}, Count{1, 3}, 17.0 / 70, 1e-12},
 		"four cups":  {Count{4, 0}, Count{0, 4}, 1.0 / 70, 1e-12},
 		// Fisher's twins of criminals, as fisher.test of R has it: "p-value = 0.0004652".
@@ -24,7 +25,7 @@ func TestFisher(t *testing.T) {
 		"no sample": {Count{}, Count{}, 1, 0},
 		"one side":  {Count{}, Count{3, 2}, 1, 1e-12},
 	} {
-		t.Run(name, func(t *testing.T) { require.InDelta(t, tt.want, fisher(tt.baseline, tt.candidate), tt.within) })
+		t.Run(name, func(t *testing.T) { require.InDelta(t, tt.want, Fisher(tt.baseline, tt.candidate), tt.within) })
 	}
 }
 
@@ -40,12 +41,12 @@ func TestFisherByCounting(t *testing.T) {
 			tail.Add(tail, new(big.Int).Mul(choose(candidate.Total(), i), choose(baseline.Total(), failed-i)))
 		}
 		want, _ := new(big.Rat).SetFrac(tail, choose(baseline.Total()+candidate.Total(), failed)).Float64()
-		require.InEpsilon(t, want, fisher(baseline, candidate), 1e-9, "%v %v", baseline, candidate)
+		require.InEpsilon(t, want, Fisher(baseline, candidate), 1e-9, "%v %v", baseline, candidate)
 	}
 	// Of large numbers, the one failure on a side of a quarter of all requests.
-	require.InEpsilon(t, 0.25, fisher(Count{3e9, 0}, Count{1e9 - 1, 1}), 1e-9)
-	require.Less(t, fisher(Count{1e6, 0}, Count{9e5, 1e5}), 1e-300)
-	require.InDelta(t, 1, fisher(Count{9e5, 1e5}, Count{1e6, 0}), 1e-12)
+	require.InEpsilon(t, 0.25, Fisher(Count{3e9, 0}, Count{1e9 - 1, 1}), 1e-9)
+	require.Less(t, Fisher(Count{1e6, 0}, Count{9e5, 1e5}), 1e-300)
+	require.InDelta(t, 1, Fisher(Count{9e5, 1e5}, Count{1e6, 0}), 1e-12)
 }
 
 func TestFailures(t *testing.T) {
@@ -71,26 +72,28 @@ func TestFailures(t *testing.T) {
 		"one burst":                   {same(8, none), burst, Inconclusive},
 		"one request":                 {same(8, none), append(same(7, none), Count{999, 1}), Inconclusive},
 		"more requests, as many fail": {same(8, some), same(8, Count{1980, 20}), Inconclusive},
-		"a hair more in each block":   {same(8, Count{900, 100}), same(8, Count{899, 101}), Inconclusive},
-		"not one request":             {same(8, Count{}), same(8, Count{}), Pass},
+		// shares count, not numbers
+		"fewer requests, more fail": {same(8, Count{9980, 20}), same(8, Count{900, 30}), Regressed},
+		"a hair more in each block": {same(8, Count{900, 100}), same(8, Count{899, 101}), Inconclusive},
+		"not one request":           {same(8, Count{}), same(8, Count{}), Pass},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := Rule{Alpha: 0.05}.Failures(tt.baseline, tt.candidate)
+			f := Rule{Alpha: 0.05}.CompareFailures(tt.baseline, tt.candidate)
 			require.Equal(t, tt.want, f.Verdict, "%+v", f)
 			require.Len(t, tt.baseline, f.Blocks)
 		})
 	}
-	f := Rule{Alpha: 0.05}.Failures(same(8, none), same(8, some))
-	require.Equal(t, Failures{8, Count{8000, 0}, Count{7920, 80}, 1.0 / 256, 0.05, Regressed}, f)
+	f := Rule{Alpha: 0.05}.CompareFailures(same(8, none), same(8, some))
+	require.Equal(t, FailureComparison{8, Count{8000, 0}, Count{7920, 80}, 1.0 / 256, 0.05, Regressed}, f)
 	looks, err := NewLooks(8, 12, 16, 24)
 	require.NoError(t, err)
-	f = Rule{Alpha: 0.05, Looks: looks}.Failures(same(8, none), same(8, some))
+	f = Rule{Alpha: 0.05, Looks: looks}.CompareFailures(same(8, none), same(8, some))
 	require.Equal(t, Regressed, f.Verdict, "clear cases end at the first look")
-	require.Equal(t, looks.Level(0.05), f.Needed)
+	require.Equal(t, looks.EachAlpha(0.05), f.Needed)
 }
 
-// TestFalseAlarmsOfFailures holds that a server is seldom said to fail more often than itself, whether requests fail one by one or in
-// bursts.
+// TestFalseAlarmsOfFailures holds that a server is seldom said to fail more often than itself,
+// whether requests fail one by one or in bursts.
 func TestFalseAlarmsOfFailures(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for name, fail := range map[string]func() Count{
@@ -122,7 +125,7 @@ func TestFalseAlarmsOfFailures(t *testing.T) {
 				for range 8 {
 					sides[0], sides[1] = append(sides[0], fail()), append(sides[1], fail())
 				}
-				if (Rule{Alpha: 0.05}).Failures(sides[0], sides[1]).Verdict == Regressed {
+				if (Rule{Alpha: 0.05}).CompareFailures(sides[0], sides[1]).Verdict == Regressed {
 					alarms++
 				}
 			}

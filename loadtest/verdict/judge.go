@@ -15,18 +15,24 @@ type Row struct {
 
 // Judgement is what became of a row.
 type Judgement struct {
-	Verdict Verdict
-	Needed  float64 // how small P had to be for regressed, among so many rows
+	Verdict  Verdict
+	Needed   float64 // how small P had to be for regressed, among so many rows
+	Outvoted bool    // within the margin by its interval, but not with all samples taken together: then it is no pass
 }
 
 // Judge makes the verdict on each row, and on all of them.
 //
-//   - A row is pass where its upper bound is below its margin. All together pass where all rows do: so many conditions at
-//     once need no correction, because a pass on all is wrong only where the pass on the one that is worse is wrong
-//     (the intersection-union test; Berger, Technometrics 24, 1982).
-//   - A row is regressed where its lower bound is above 0, at the level that Holm's procedure leaves it among all rows, and
-//     it does not pass (Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics
-//     6, 1979; it needs no independence). All together regressed where one row is: the chance that this happens where
+//   - A row is pass where its upper bound is below its margin, and so is what samples say all
+//     together. Ranks outvote what a few of them say, however much it is: of 24 pairs, four may be
+//     a hundred times slower, and of ten samples two. A machine does that to either side; a server
+//     that stalls now and then does it, too, and must not pass. All together pass where all rows
+//     do: so many conditions at once need no correction, because a pass on all is wrong only where
+//     the pass on the one that is worse is wrong (the intersection-union test; Berger,
+//     Technometrics 24, 1982).
+//   - A row is regressed where its lower bound is above 0, at the level that Holm's procedure
+//     leaves it among all rows, and it does not pass (Holm, A simple sequentially rejective
+//     multiple test procedure, Scandinavian Journal of Statistics 6, 1979; it needs no
+//     independence). All together regressed where one row is: the chance that this happens where
 //     nothing changed is alpha at most, however many rows there are.
 //   - Everything else, and no row at all, is inconclusive.
 func (r Rule) Judge(rows []Row) (Verdict, []Judgement) {
@@ -46,9 +52,11 @@ func (r Rule) Judge(rows []Row) (Verdict, []Judgement) {
 			needed = r.Needed(len(rows) - step)
 			worse = row.P <= needed*rounding
 		}
-		j := Judgement{Inconclusive, needed}
+		j := Judgement{Verdict: Inconclusive, Needed: needed}
 		switch {
 		case row.Doubted:
+		case row.Upper < row.Margin && row.Together >= row.Margin:
+			j.Outvoted = true
 		case row.Upper < row.Margin:
 			j.Verdict = Pass
 			passed++
@@ -68,13 +76,15 @@ func (r Rule) Judge(rows []Row) (Verdict, []Judgement) {
 }
 
 // Needed returns how small the smallest P must be for regressed among so many rows.
-func (r Rule) Needed(rows int) float64 { return r.level(r.Alpha / float64(rows)) }
+func (r Rule) Needed(rows int) float64 { return r.eachAlpha(r.Alpha / float64(rows)) }
 
-// Enough estimates how many samples of each side would have decided an inconclusive row: as many as make the nearer of
-// the two verdicts, if the next samples scatter like these and bounds come closer with the root of their number. It is
-// at least the present number. ok is false where nothing can be said: no bounds yet, or no noise to be averaged.
+// Enough estimates how many samples of each side would have decided an inconclusive row: as many as
+// make the nearer of the two verdicts, if the next samples scatter like these and bounds come
+// closer with the root of their number. It is at least the present number. ok is false where
+// nothing can be said: no bounds yet, or no noise to be averaged.
 //
-// A number from noisy samples is noisy itself; it is there to tell a few more minutes from hopeless.
+// A number from noisy samples is noisy itself; it is there to tell a few more minutes from
+// hopeless.
 func (r Row) Enough() (samples int, ok bool) {
 	n := float64(min(r.Baseline, r.Candidate))
 	least := math.Inf(1)

@@ -23,6 +23,8 @@ func TestJudge(t *testing.T) {
 		few      = row(math.Inf(-1), math.Inf(1), 0.06)
 		edge     = row(-0.01, m, 0.2)
 	)
+	stalls, slightlyStalls := same, slightly
+	stalls.Together, slightlyStalls.Together = m, 2*m
 	doubted := func(r Row) Row { r.Doubted = true; return r }
 	for _, tt := range []struct {
 		name string
@@ -39,11 +41,14 @@ func TestJudge(t *testing.T) {
 		{"noise", []Row{noisy}, Inconclusive, []Verdict{Inconclusive}},
 		{"too few", []Row{few}, Inconclusive, []Verdict{Inconclusive}},
 		{"a bound at the margin is not below it", []Row{edge}, Inconclusive, []Verdict{Inconclusive}},
+		{"a few outvoted pairs are worse", []Row{stalls}, Inconclusive, []Verdict{Inconclusive}},
+		{"worse, within the margin, and a few pairs far more", []Row{slightlyStalls}, Inconclusive, []Verdict{Inconclusive}},
 		{"all pass", []Row{same, better, slightly}, Pass, []Verdict{Pass, Pass, Pass}},
 		{"one does not", []Row{same, noisy}, Inconclusive, []Verdict{Pass, Inconclusive}},
 		{"one is worse", []Row{same, worse, noisy}, Regressed, []Verdict{Pass, Regressed, Inconclusive}},
 		{"barely worse is chance among two", []Row{barely, same}, Inconclusive, []Verdict{Inconclusive, Pass}},
-		{"barely worse is no chance once the other is known to be", []Row{barely, worse}, Regressed, []Verdict{Regressed, Regressed}},
+		{"barely worse is no chance once the other is known to be", []Row{barely, worse}, Regressed,
+			[]Verdict{Regressed, Regressed}},
 		{"a row that passes counts as one that was tested", []Row{barely, slightly}, Regressed, []Verdict{Regressed, Pass}},
 		{"worse, in doubt", []Row{doubted(worse)}, Inconclusive, []Verdict{Inconclusive}},
 		{"the same, in doubt", []Row{same, doubted(same)}, Inconclusive, []Verdict{Pass, Inconclusive}},
@@ -61,8 +66,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestHolm has six values of p of which R 4.2.2 rejects four at 0.05: sorted, p.adjust(p, "holm") gives 0.003 0.022 0.042
-// 0.042 0.074 0.074.
+// TestHolm has six values of p of which R 4.2.2 rejects four at 0.05: sorted, p.adjust(p, "holm")
+// gives 0.003 0.022 0.042 0.042 0.074 0.074.
 func TestHolm(t *testing.T) {
 	ps := []float64{0.014, 0.0005, 0.0044, 0.037, 0.0105, 0.07}
 	var rows []Row
@@ -71,8 +76,10 @@ func TestHolm(t *testing.T) {
 	}
 	_, judgements := Rule{Alpha: 0.05}.Judge(rows)
 	want := []Judgement{
-		{Regressed, 0.05 / 3}, {Regressed, 0.05 / 6}, {Regressed, 0.05 / 5}, {Inconclusive, 0.05 / 2}, {Regressed, 0.05 / 4},
-		{Inconclusive, 0.05 / 2},
+		{Verdict: Regressed, Needed: 0.05 / 3}, {Verdict: Regressed, Needed: 0.05 / 6},
+		{Verdict: Regressed, Needed: 0.05 / 5},
+		{Verdict: Inconclusive, Needed: 0.05 / 2}, {Verdict: Regressed, Needed: 0.05 / 4},
+		{Verdict: Inconclusive, Needed: 0.05 / 2},
 	}
 	require.Empty(t, cmp.Diff(want, judgements))
 }
@@ -92,7 +99,8 @@ func TestEnough(t *testing.T) {
 		{"only among too many rows not worse", 0.04, 0.01, 0.07, 10, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := Row{Comparison: Comparison{Baseline: 10, Candidate: 12, Estimate: tt.estimate, Lower: tt.lower, Upper: tt.upper}, Margin: 0.03}
+			r := Row{Comparison: Comparison{Baseline: 10, Candidate: 12, Estimate: tt.estimate, Lower: tt.lower,
+				Upper: tt.upper}, Margin: 0.03}
 			got, ok := r.Enough()
 			require.Equal(t, tt.ok, ok)
 			require.InDelta(t, tt.want, got, 1, "rounded up")

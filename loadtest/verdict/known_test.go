@@ -62,12 +62,13 @@ func TestKnownComparisons(t *testing.T) {
 	}
 }
 
-// TestKnownTails compares the distributions with R's psignrank and pwilcox, and the approximations beyond the exact ones
-// with what their comment says.
+// TestKnownTails compares the distributions with R's psignrank and pwilcox, and the approximations
+// beyond the exact ones with what their comment says.
 func TestKnownTails(t *testing.T) {
 	approximations := 0
 	for _, row := range table(t, "tails.csv") {
-		n1, n2, at, want := int(number(t, row["n1"])), int(number(t, row["n2"])), int(number(t, row["t"])), number(t, row["p"])
+		n1, n2, at, want := int(number(t, row["n1"])), int(number(t, row["n2"])), int(number(t, row["t"])),
+			number(t, row["p"])
 		d, exact := signedRank(n1), n1 <= exactPairs
 		if n2 > 0 {
 			d, exact = rankSum(n1, n2), n1 <= exactGroup && n2 <= exactGroup
@@ -85,19 +86,22 @@ func TestKnownTails(t *testing.T) {
 	require.Equal(t, 4*7, approximations)
 }
 
-// TestPublishedCriticalValues compares with the tables that textbooks print (signed rank: McCornack, Extended tables of
-// the Wilcoxon matched pair signed rank statistic, Journal of the American Statistical Association 60, 1965; U: Auble,
-// Extended tables for the Mann-Whitney statistic, Bulletin of the Institute of Educational Research at Indiana
-// University 1, 1953), which give the largest value of the smaller sum that is significant.
+// TestPublishedCriticalValues compares with the tables that textbooks print (signed rank:
+// McCornack, Extended tables of the Wilcoxon matched pair signed rank statistic, Journal of the
+// American Statistical Association 60, 1965; U: Auble, Extended tables for the Mann-Whitney
+// statistic, Bulletin of the Institute of Educational Research at Indiana University 1, 1953),
+// which give the largest value of the smaller sum that is significant.
 func TestPublishedCriticalValues(t *testing.T) {
-	for level, table := range map[float64]map[int]int{
-		0.05: {5: 0, 6: 2, 7: 3, 8: 5, 9: 8, 10: 10, 11: 13, 12: 17, 13: 21, 14: 25, 15: 30, 16: 35, 17: 41, 18: 47, 19: 53, 20: 60,
+	for alpha, table := range map[float64]map[int]int{
+		0.05: {5: 0, 6: 2, 7: 3, 8: 5, 9: 8, 10: 10, 11: 13, 12: 17, 13: 21, 14: 25, 15: 30, 16: 35, 17: 41, 18: 47, 19: 53,
+			20: 60,
 			25: 100, 30: 151},
-		0.01: {7: 0, 8: 1, 9: 3, 10: 5, 11: 7, 12: 9, 13: 12, 14: 15, 15: 19, 16: 23, 17: 27, 18: 32, 19: 37, 20: 43, 25: 76, 30: 120},
+		0.01: {7: 0, 8: 1, 9: 3, 10: 5, 11: 7, 12: 9, 13: 12, 14: 15, 15: 19, 16: 23, 17: 27, 18: 32, 19: 37, 20: 43, 25: 76,
+			30: 120},
 	} {
 		for n, want := range table {
 			d := signedRank(n)
-			require.Equal(t, want, d.max-d.critical(level), "%d pairs at %v", n, level)
+			require.Equal(t, want, d.max-d.critical(alpha), "%d pairs at %v", n, alpha)
 		}
 	}
 	for n, want := range map[int]int{3: 0, 4: 1, 5: 4, 6: 7, 7: 11, 8: 15, 9: 21, 10: 27, 12: 42, 15: 72, 20: 138} {
@@ -113,12 +117,12 @@ func TestLeast(t *testing.T) {
 	require.Equal(t, 3, Least(false, 0.05), "1/20 is no more than 0.05")
 	require.Equal(t, 4, Least(false, 0.0499))
 	require.Equal(t, 6, Least(false, 0.05/20))
-	for _, level := range []float64{0.1, 0.05, 0.01, 0.001} {
-		n := Least(true, level)
-		require.LessOrEqual(t, signedRank(n).critical(level), signedRank(n).max)
-		require.Greater(t, signedRank(n-1).critical(level), signedRank(n-1).max)
-		n = Least(false, level)
-		require.LessOrEqual(t, rankSum(n, n).critical(level), n*n)
-		require.Greater(t, rankSum(n-1, n-1).critical(level), (n-1)*(n-1))
+	for _, alpha := range []float64{0.1, 0.05, 0.01, 0.001} {
+		n := Least(true, alpha)
+		require.LessOrEqual(t, signedRank(n).critical(alpha), signedRank(n).max)
+		require.Greater(t, signedRank(n-1).critical(alpha), signedRank(n-1).max)
+		n = Least(false, alpha)
+		require.LessOrEqual(t, rankSum(n, n).critical(alpha), n*n)
+		require.Greater(t, rankSum(n-1, n-1).critical(alpha), (n-1)*(n-1))
 	}
 }

@@ -1,10 +1,12 @@
 package verdict
 
-// Bounds and estimates are order statistics of all sums or differences of two samples. There are as many as the square
-// of the number of samples, so they are never listed: values are whole numbers, and counting how many sums are at most
-// some limit takes one walk through sorted samples. That finds the k-th smallest by bisection, exactly.
+// Bounds and estimates are order statistics of all sums or differences of two samples. There are as
+// many as the square of the number of samples, so they are never listed: values are whole numbers,
+// and counting how many sums are at most some limit takes one walk through sorted samples. That
+// finds the k-th smallest by bisection, exactly.
 
-// order finds order statistics among size whole numbers between low and high, of which count(t) are at most t.
+// order finds order statistics among size whole numbers between low and high, of which count(t) are
+// at most t.
 type order struct {
 	size      int
 	low, high int64

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// machine is the weather: the logarithm of how slow everything is, in one slot of time after the other.
+// machine is the weather: the logarithm of how slow everything is, in one slot of time after the
+// other.
 type machine func(random *rand.Rand, slots int) []float64
 
 // machines are kinds of weather under which false alarms must not become more.
@@ -44,7 +45,8 @@ var machines = map[string]machine{
 	},
 }
 
-// heavy draws from Student's t distribution with two degrees of freedom, whose variance is infinite.
+// heavy draws from Student's t distribution with two degrees of freedom, whose variance is
+// infinite.
 func heavy(r *rand.Rand) float64 { return 0.02 * r.NormFloat64() / math.Sqrt(r.ExpFloat64()) }
 
 func noise(draw func(*rand.Rand) float64) machine { return walk(0, draw) }
@@ -79,9 +81,9 @@ func within(t *testing.T, what string, hits, runs int, p float64) {
 	require.InDelta(t, p, float64(hits)/float64(runs), 4*math.Sqrt(p*(1-p)/float64(runs)), what)
 }
 
-// TestFalseAlarms compares a server with itself, under each weather. The lower bound lies above 0 exactly as often as the
-// discrete distribution allows, whatever the weather, and never more often where values are tied; regressed is rarer
-// still, because a row may pass although it looks worse.
+// TestFalseAlarms compares a server with itself, under each weather. The lower bound lies above 0
+// exactly as often as the discrete distribution allows, whatever the weather, and never more often
+// where values are tied; regressed is rarer still, because a row may pass although it looks worse.
 func TestFalseAlarms(t *testing.T) {
 	const alpha, blocks, runs = 0.05, 12, 10000
 	rule := Rule{Alpha: alpha}
@@ -115,8 +117,8 @@ func TestFalseAlarms(t *testing.T) {
 	}
 }
 
-// TestFalsePasses has a candidate that is worse by exactly the margin: it passes as rarely as a server that did not change
-// alarms.
+// TestFalsePasses has a candidate that is worse by exactly the margin: it passes as rarely as a
+// server that did not change alarms.
 func TestFalsePasses(t *testing.T) {
 	const alpha, blocks, runs = 0.05, 12, 5000
 	rule := Rule{Alpha: alpha}
@@ -142,7 +144,8 @@ func TestFalsePasses(t *testing.T) {
 	}
 }
 
-// TestDetections has a loss of 5 % in noise as it was measured on two shared cores (1.7 % over blocks): twelve blocks see it.
+// TestDetections has a loss of 5 % in noise as it was measured on two shared cores (1.7 % over
+// blocks): twelve blocks see it.
 func TestDetections(t *testing.T) {
 	const runs = 2000
 	rule := Rule{Alpha: 0.05}
@@ -159,8 +162,8 @@ func TestDetections(t *testing.T) {
 	require.Greater(t, count[Regressed], runs*999/1000)
 }
 
-// TestFamily has eight units that share their noise in part. Nothing changed: any of them alarms in alpha of all runs at
-// most. One is worse: it is found, and the others do not alarm more for it.
+// TestFamily has eight units that share their noise in part. Nothing changed: any of them alarms in
+// alpha of all runs at most. One is worse: it is found, and the others do not alarm more for it.
 func TestFamily(t *testing.T) {
 	const alpha, blocks, units, runs = 0.05, 12, 8, 6000
 	rule := Rule{Alpha: alpha}
@@ -208,7 +211,8 @@ func TestFamily(t *testing.T) {
 				uncorrected++
 			}
 		}
-		t.Logf("one of %d slower by %.0f %%: regressed %d/%d, falsely %d, without correction %d", units, 100*(slower-1), alarms,
+		t.Logf("one of %d slower by %.0f %%: regressed %d/%d, falsely %d, without correction %d", units, 100*(slower-1),
+			alarms,
 			runs, falsely, uncorrected)
 		require.LessOrEqual(t, float64(falsely)/runs, most+3*math.Sqrt(most*(1-most)/runs))
 		require.Greater(t, float64(uncorrected)/runs, 3*alpha, "each at alpha would not do")
@@ -218,8 +222,9 @@ func TestFamily(t *testing.T) {
 	}
 }
 
-// TestGroupsAreWeaker holds what is said about samples that are no pairs: where all samples are taken in one drawn order they
-// err as rarely as they should, but from one run after the other they compare the weather.
+// TestGroupsAreWeaker holds what is said about samples that are no pairs: where all samples are
+// taken in one drawn order they err as rarely as they should, but from one run after the other they
+// compare the weather.
 func TestGroupsAreWeaker(t *testing.T) {
 	const alpha, samples, runs = 0.05, 10, 4000
 	rule := Rule{Alpha: alpha}

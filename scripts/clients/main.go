@@ -1,12 +1,13 @@
-// Command clients shows that several clients measure together what one does: rampart's client loads a server with all VUs,
-// and in turns several of its processes do so with a part of the VUs each, starting at one instant, merged.
+// Command clients shows that several clients measure together what one does: rampart's client loads
+// a server with all VUs, and in turns several of its processes do so with a part of the VUs each,
+// starting at one instant, merged.
 //
 //	go test -c -tags=load -o bin/client ./loadtest
 //	go run ./scripts/clients -clients 3 -rounds 5
 //
-// Server and clients have a network namespace each where this is root and ip is installed, else they share that of the
-// machine. The server takes a fixed time for each request and hardly any of a processor, so that what differs is the
-// clients and not who gets the processors.
+// Server and clients have a network namespace each where this is root and ip is installed, else
+// they share that of the machine. The server takes a fixed time for each request and hardly any of
+// a processor, so that what differs is the clients and not who gets the processors.
 package main
 
 import (
@@ -79,7 +80,8 @@ func parseSettings(args []string, stderr io.Writer) (settings, error) {
 	return s, err
 }
 
-// run does what the arguments ask for and returns the exit code. The table goes to stdout, all else to stderr.
+// run does what the arguments ask for and returns the exit code. The table goes to stdout, all else
+// to stderr.
 func run(args []string, stdout, stderr io.Writer) int {
 	s, err := parseSettings(args, stderr)
 	switch {
@@ -108,7 +110,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// compare makes the rounds and prints the table. Nothing is left when it returns: no process, no namespace and no file.
+// compare makes the rounds and prints the table. Nothing is left when it returns: no process, no
+// namespace and no file.
 func compare(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "rampart-clients-")
 	if err != nil {

@@ -45,7 +45,8 @@ func TestClients(t *testing.T) {
 	before := left(t)
 	for _, mode := range []string{"-plain=true", "-plain=false"} { // without root the second is plain as well, and says so
 		var stdout, stderr bytes.Buffer
-		code := run([]string{"-client", client, "-rounds", "1", "-duration", "300ms", "-vus", "4", "-clients", "2", mode}, &stdout, &stderr)
+		args := []string{"-client", client, "-rounds", "1", "-duration", "300ms", "-vus", "4", "-clients", "2", mode}
+		code := run(args, &stdout, &stderr)
 		require.Equal(t, exitOK, code, "%s%s", &stdout, &stderr)
 		require.Regexp(t, `\n\| 1 \|( [0-9.]+ \|){4} \S+ \| 0\.\d\d, 0\.\d\d, 0\.\d\d \|\n\| median \|`, stdout.String())
 		if mode == "-plain=true" || os.Geteuid() != 0 {
@@ -78,7 +79,8 @@ func TestInterrupt(t *testing.T) {
 
 func TestSettingsRefuse(t *testing.T) {
 	for args, want := range map[string]string{
-		"-clients 0": "want 1 to 200", "-vus 10": "want a multiple of the 3 clients", "-rounds 0": "want 1 or more", "x": "unexpected",
+		"-clients 0": "want 1 to 200", "-vus 10": "want a multiple of the 3 clients",
+		"-rounds 0": "want 1 or more", "x": "unexpected",
 		"-duration 1ms": "want 10ms or more",
 	} {
 		var stderr bytes.Buffer

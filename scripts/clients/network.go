@@ -10,18 +10,19 @@ import (
 	"strings"
 )
 
-// network is where the server and the clients are. The zero value: all in the namespace of this process.
+// network is where the server and the clients are. The zero value: all in the namespace of this
+// process.
 type network struct {
 	server  string   // namespace; empty: none of its own
 	clients []string // namespaces
 }
 
-// serverAddress is the address of the server where it has a namespace. It is one for documentation (RFC 5737), and nothing
-// outside of the namespaces sees it.
+// serverAddress is the address of the server where it has a namespace. It is one for documentation
+// (RFC 5737), and nothing outside of the namespaces sees it.
 const serverAddress = "192.0.2.1"
 
-// newNetwork makes namespaces for the server and each client, all on a bridge in that of the server. Where that cannot be
-// done, it says why and returns none.
+// newNetwork makes namespaces for the server and each client, all on a bridge in that of the
+// server. Where that cannot be done, it says why and returns none.
 func newNetwork(ctx context.Context, s settings, stderr io.Writer) (*network, error) {
 	n := new(network)
 	reason := "-plain"

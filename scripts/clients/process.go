@@ -11,10 +11,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"rampart/loadtest/child"
 )
 
 // serve is the server: it takes a fixed time for each request. It ends with ctx.
@@ -34,26 +35,16 @@ func serve(ctx context.Context, address string, service time.Duration, stderr io
 
 // launch starts a command and returns a function that waits for its end. ctx kills it.
 func launch(ctx context.Context, cmd *exec.Cmd) (wait func() error, err error) {
-	cmd.SysProcAttr = ownGroup()
 	cmd.WaitDelay = time.Second
-	started, ended := make(chan error), make(chan error, 1)
-	go func() {
-		// The kernel ends the process with the thread that started it: this keeps the thread until the process has ended.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		kill := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
-		defer kill()
-		ended <- cmd.Wait()
-	}()
-	if err := <-started; err != nil {
+	p, err := child.Start(cmd, child.Options{})
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
-	return func() error { return <-ended }, nil
+	kept := context.AfterFunc(ctx, func() { p.Signal(syscall.SIGTERM) })
+	return func() error {
+		defer kept()
+		return p.Wait()
+	}, nil
 }
 
 // server is a running server.

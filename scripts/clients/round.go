@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"rampart/loadtest/report"
+	"rampart/loadtest/result"
 )
 
 // limit is by how much merged and single may differ.
@@ -38,16 +38,16 @@ type round struct {
 // units are what is compared.
 var units = [...]struct {
 	name  string
-	value func(report.Level) float64
+	value func(result.Level) float64
 }{
-	{"req/s", report.Level.Throughput},
+	{"req/s", result.Level.Throughput},
 	{"p50", quantile(0.50)},
 	{"p95", quantile(0.95)},
 	{"p99", quantile(0.99)},
 }
 
-func quantile(q float64) func(report.Level) float64 {
-	return func(l report.Level) float64 { return l.Quantile(q).Seconds() }
+func quantile(q float64) func(result.Level) float64 {
+	return func(l result.Level) float64 { return l.Quantile(q).Seconds() }
 }
 
 // round measures both, one after the other.
@@ -56,7 +56,7 @@ func (b bench) round(ctx context.Context, mergedFirst bool) (round, error) {
 	if mergedFirst {
 		slices.Reverse(turns)
 	}
-	levels := make(map[int]report.Level)
+	levels := make(map[int]result.Level)
 	for _, clients := range turns {
 		level, err := b.level(ctx, clients)
 		if err != nil {
@@ -68,41 +68,42 @@ func (b bench) round(ctx context.Context, mergedFirst bool) (round, error) {
 }
 
 // level measures a level with so many clients that share the VUs, and merges what they say.
-func (b bench) level(ctx context.Context, clients int) (report.Level, error) {
+func (b bench) level(ctx context.Context, clients int) (result.Level, error) {
 	start := time.Now().Add(ahead)
-	levels, errs := make([]report.Level, clients), make([]error, clients)
+	levels, errs := make([]result.Level, clients), make([]error, clients)
 	var all sync.WaitGroup
 	for i := range clients {
 		all.Go(func() { levels[i], errs[i] = b.client(ctx, i, clients, start) })
 	}
 	all.Wait()
 	if err := errors.Join(append(errs, context.Cause(ctx))...); err != nil {
-		return report.Level{}, err
+		return result.Level{}, err
 	}
-	return report.Merge(levels)
+	return result.Merge(levels)
 }
 
-func (b bench) client(ctx context.Context, i, clients int, start time.Time) (report.Level, error) {
+func (b bench) client(ctx context.Context, i, clients int, start time.Time) (result.Level, error) {
 	line, err := runClient(ctx, b.net.client(i), b.settings.client, b.dir,
 		"SERVER="+b.server+"/", fmt.Sprintf("VUS=%d", b.settings.vus/clients), "DURATION="+b.settings.duration.String(),
 		fmt.Sprintf("START_AT=%d.%09d", start.Unix(), start.Nanosecond()))
 	if err != nil {
-		return report.Level{}, err
+		return result.Level{}, err
 	}
-	r, err := report.ReadJSON(bytes.NewReader(line))
+	r, err := result.ReadJSON(bytes.NewReader(line))
 	if err == nil && len(r.Levels) != 1 {
 		err = fmt.Errorf("%d levels: want 1", len(r.Levels))
 	}
 	if err != nil {
-		return report.Level{}, fmt.Errorf("client %d: %w", i+1, err)
+		return result.Level{}, fmt.Errorf("client %d: %w", i+1, err)
 	}
 	return r.Levels[0], nil
 }
 
-func newRound(merged, single report.Level) (round, error) {
+func newRound(merged, single result.Level) (round, error) {
 	var r round
 	if n := merged.Failures.Total() + single.Failures.Total(); n > 0 || merged.Requests == 0 || single.Requests == 0 {
-		return r, fmt.Errorf("%d requests failed, %d and %d succeeded: nothing to compare", n, merged.Requests, single.Requests)
+		return r, fmt.Errorf("%d requests failed, %d and %d succeeded: nothing to compare",
+			n, merged.Requests, single.Requests)
 	}
 	for i, u := range units {
 		r.ratios[i] = u.value(merged) / u.value(single)
@@ -148,7 +149,8 @@ func (r round) required() error {
 	var errs []error
 	for i, u := range units {
 		if off := r.ratios[i] - 1; !(math.Abs(off) <= limit) {
-			errs = append(errs, fmt.Errorf("required: merged %s is off by %+.1f %%, at most %.0f %% are allowed", u.name, 100*off, 100*limit))
+			errs = append(errs, fmt.Errorf("required: merged %s is off by %+.1f %%, at most %.0f %% are allowed",
+				u.name, 100*off, 100*limit))
 		}
 	}
 	return errors.Join(errs...)
@@ -162,7 +164,8 @@ func heading(s settings, n *network) string {
 	for _, u := range units {
 		fmt.Fprintf(&b, " %s, merged / single |", u.name)
 	}
-	b.WriteString(" worst start skew | cores of each client, and of the single one |\n|---|" + strings.Repeat("---:|", len(units)+1) + "---|\n")
+	b.WriteString(" worst start skew | cores of each client, and of the single one |\n")
+	b.WriteString("|---|" + strings.Repeat("---:|", len(units)+1) + "---|\n")
 	return b.String()
 }
 

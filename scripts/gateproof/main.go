@@ -1,12 +1,15 @@
-// Command gateproof measures how often the gate is wrong. It runs duels of the bundled server against itself, against one that
-// has more to do for each request, and against ones that differ only in a comment or a name, half of them beside a neighbour that
-// burns CPU, and counts verdicts. The same time is also spent the usual way, all of the old server and then all of the new one.
+// Command gateproof measures how often the gate is wrong. It runs duels of the bundled server
+// against itself, against one that has more to do for each request, against ones of which some
+// requests are slow, and against ones that differ only in a comment or a name, half of them beside
+// a neighbour that burns CPU, and counts verdicts. The files of each duel are judged again. The
+// same time is also spent the usual way, all of the old server and then all of the new one.
 //
 //	go run ./scripts/gateproof -n 60
-//	go run ./scripts/gateproof -n 60 -log proof.jsonl -for 20m   # in parts: again until it prints the table of all
+//	go run ./scripts/gateproof -n 60 -log proof.jsonl -for 20m   # in parts, until all are there
 //	go run ./scripts/gateproof -slices
 //
-// What is injected are loop iterations. What they cost in throughput is measured first, by duels of many blocks.
+// What is injected are loop iterations. What they cost in throughput is measured first, by duels of
+// many blocks.
 package main
 
 import (
@@ -21,9 +24,14 @@ import (
 	"time"
 
 	"rampart/loadtest"
+	"rampart/scripts/proof"
 )
 
 func main() {
+	if proof.IsNeighbour(os.Args) {
+		proof.BeNeighbour(os.Stdin)
+		return
+	}
 	err := run(os.Args[1:], os.Stdout, os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -33,19 +41,22 @@ func main() {
 	}
 }
 
-// run does what the arguments say. The table goes to stdout, a line for each comparison to stderr. After Ctrl-C the table has what
-// was measured until then.
+// run does what the arguments say. The table goes to stdout, a line for each comparison to stderr.
+// After Ctrl-C the table has what was measured until then.
 func run(args []string, stdout, stderr io.Writer) error {
 	var p plan
 	flags := flag.NewFlagSet("gateproof", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&p.N, "n", 60, "duels of the server against itself, and as many with 5 % less throughput; a sixth of that for each other candidate")
-	flags.IntVar(&p.Usual, "usual", 20, "comparisons the usual way, of the server against itself, and as many with 5 % less throughput")
+	flags.IntVar(&p.N, "n", 60, "duels of the server against itself, and as many with 5 % less throughput; "+
+		"a fifteenth of that for each other candidate")
+	flags.IntVar(&p.Usual, "usual", 10,
+		"comparisons the usual way, of the server against itself, and as many with 5 % less throughput")
 	flags.IntVar(&p.Blocks, "blocks", 40, "blocks of the duels that measure what more iterations cost")
-	flags.Uint64Var(&p.Seed, "seed", 0, "of the order of all comparisons; 0: drawn")
+	flags.Uint64Var(&p.Seed, "seed", 0, "of the order of all comparisons; 0: drawn, or that of the log")
 	path := flags.String("log", "", "file that keeps every outcome; what it has already is not measured again")
 	limit := flags.Duration("for", 0, "begin no comparison after so long; 0: all of them")
-	lengths := flags.Bool("slices", false, "instead: duels with slices of several lengths, for services of several durations")
+	lengths := flags.Bool("slices", false,
+		"instead: duels with slices of several lengths, for services of several durations")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -91,6 +102,11 @@ func prove(ctx context.Context, lab lab, record *record, limit time.Duration, st
 		if b.Costs, err = lab.costs(ctx, b.Plan.Blocks, 1.1); err == nil {
 			b.Five, err = lab.costs(ctx, b.Plan.Blocks, b.Costs.factor(0.05))
 		}
+		if ctx.Err() != nil {
+			fmt.Fprintf(stderr, "interrupted before the first comparison\n")
+			return nil
+		}
+		b.Comparisons = len(b.Plan.trials())
 		if err == nil {
 			err = record.begin(b)
 		}
@@ -98,7 +114,11 @@ func prove(ctx context.Context, lab lab, record *record, limit time.Duration, st
 			return err
 		}
 	}
-	fmt.Fprintf(stderr, "throughput lost to 10 %% more iterations: %s; to %.1f %%: %s\n", record.Costs, 100*(record.Costs.factor(0.05)-1), record.Five)
+	if err := record.check(); err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "throughput lost to 10 %% more iterations: %s; to %.1f %%: %s\n", record.Costs,
+		100*(record.Costs.factor(0.05)-1), record.Five)
 	trials := record.Plan.trials()
 	fmt.Fprintf(stderr, "%d comparisons, seed %d, %d done\n", len(trials), record.Plan.Seed, len(record.outcomes))
 	begun, before := time.Now(), len(record.outcomes)

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// record is what was found so far: in memory, and in a file if there is one, so that a proof can be made in parts. Its first line
-// is the beginning, each other one an outcome.
+// record is what was found so far: in memory, and in a file if there is one, so that a proof can be
+// made in parts. Its first line is the beginning, each other one an outcome.
 type record struct {
 	beginning
 	outcomes []outcome
@@ -21,9 +21,12 @@ type beginning struct {
 	Plan  plan
 	Costs costs // of a tenth more iterations
 	Five  costs // what the candidate that should lose 5 % does lose
+
+	Comparisons int `json:",omitempty"` // that are planned; 0: a record of an older version does not say it
 }
 
-// openRecord reads the record at path, or begins one where there is none. An empty path: it is not kept.
+// openRecord reads the record at path, or begins one where there is none. An empty path: it is not
+// kept.
 func openRecord(path string, p plan) (*record, error) {
 	r := &record{beginning: beginning{Plan: p}}
 	if path == "" {
@@ -65,7 +68,8 @@ func (r *record) read(p plan) error {
 	}
 	had := r.Plan
 	if p.Seed != 0 && p.Seed != had.Seed || p.N != had.N || p.Usual != had.Usual || p.Blocks != had.Blocks {
-		return fmt.Errorf("it has -n %d -usual %d -blocks %d -seed %d; want the same, or another file", had.N, had.Usual, had.Blocks, had.Seed)
+		return fmt.Errorf("it has -n %d -usual %d -blocks %d -seed %d; want the same, or another file", had.N, had.Usual,
+			had.Blocks, had.Seed)
 	}
 	_, err := r.file.Seek(end, io.SeekStart)
 	if err == nil {
@@ -79,6 +83,19 @@ func (r *record) read(p plan) error {
 
 // begun reports whether the costs are known.
 func (r *record) begun() bool { return r.Costs != costs{} }
+
+// check reports whether the outcomes are the first ones of the plan, so that those that are missing
+// can be added.
+func (r *record) check() error {
+	trials := r.Plan.trials()
+	for i, o := range r.outcomes {
+		if i >= len(trials) || o.trial != trials[i] {
+			return fmt.Errorf("-log: comparison %d (%s) is not the one that is planned: another version of gateproof made "+
+				"it; want another file", i+1, o.trial)
+		}
+	}
+	return nil
+}
 
 // begin keeps the beginning.
 func (r *record) begin(b beginning) error {

@@ -19,11 +19,13 @@ const (
 	moreWork     = 1.05                   // of one side
 )
 
-// slices runs duels with slices of several lengths, relative to that of the rule, for services of several durations: of equals, with
-// more work on one side, and with the sides swapped. A rule that favours a side, or one with the longer requests, shows: in the
-// estimate of equals, or in that of the swapped sides not being the other one's opposite.
+// slices runs duels with slices of several lengths, relative to that of the rule, for services of
+// several durations: of equals, with more work on one side, and with the sides swapped. A rule that
+// favours a side, or one with the longer requests, shows: in the estimate of equals, or in that of
+// the swapped sides not being the other one's opposite.
 func (l lab) slices(ctx context.Context, stdout, stderr io.Writer) error {
-	fmt.Fprintln(stdout, "| iterations | server CPU per request | slice | equals | SD of a block | 5 % more iterations | server CPU | sides swapped | half the sum of both |")
+	fmt.Fprintln(stdout, "| iterations | server CPU per request | slice | equals | SD of a block | 5 % more iterations "+
+		"| server CPU | sides swapped | half the sum of both |")
 	fmt.Fprintln(stdout, "|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
 	for _, n := range []float64{1000, 60_000, 600_000, 15_000_000, 35_000_000} {
 		var rule time.Duration
@@ -46,8 +48,10 @@ func (l lab) slices(ctx context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// slicesRow runs the duels of a row of the table. A slice of 0 is that of the rule; used is what it was.
-func (l lab) slicesRow(ctx context.Context, n float64, slice time.Duration) (row string, used time.Duration, err error) {
+// slicesRow runs the duels of a row of the table. A slice of 0 is that of the rule; used is what it
+// was.
+func (l lab) slicesRow(ctx context.Context, n float64, slice time.Duration) (row string, used time.Duration,
+	err error) {
 	run := func(baseline, candidate float64) (loadtest.DuelResult, error) {
 		d := l.duel(same, n*baseline, candidate/baseline)
 		d.Looks, d.Slice = []int{slicesBlocks}, slice
@@ -67,13 +71,16 @@ func (l lab) slicesRow(ctx context.Context, n float64, slice time.Duration) (row
 		if base.ServerCPU == nil {
 			return "", 0, errors.New("the processor time of the server is not known here; want Linux")
 		}
-		differences = append(differences, math.Log(base.Kept.Throughput(base.VUs)/candidate.Kept.Throughput(candidate.VUs)))
+		differences = append(differences, math.Log(base.Throughput()/candidate.Throughput()))
 		cpu += base.ServerCPU.Used
 		requests += base.Completed
 	}
-	equals, worse, better := results[0].Rows[0], results[1].Rows[0], results[2].Rows[0]
-	return fmt.Sprintf("| %.0f | %v | %v | %+.2f %% (%+.2f to %+.2f) | %.2f %% | %+.2f %% (%+.2f to %+.2f) | %+.2f %% | %+.2f %% | %+.2f %% |", n,
+	equals, worse, better := results[0].Report.Rows[0].Comparison, results[1].Report.Rows[0].Comparison,
+		results[2].Report.Rows[0].Comparison
+	return fmt.Sprintf("| %.0f | %v | %v | %+.2f %% (%+.2f to %+.2f) | %.2f %% | %+.2f %% (%+.2f to %+.2f) | %+.2f %% | "+
+		"%+.2f %% | %+.2f %% |", n,
 		(cpu / time.Duration(requests)).Round(time.Microsecond), results[0].Slice.Round(10*time.Microsecond),
-		-100*equals.Estimate, -100*equals.Upper, -100*equals.Row.Lower, 100*stat.StdDev(differences, nil),
-		-100*worse.Estimate, -100*worse.Upper, -100*worse.Row.Lower, 100*results[1].Rows[1].Estimate, -100*better.Estimate, -50*(worse.Estimate+better.Estimate)), results[0].Slice, nil
+		-100*equals.Estimate, -100*equals.Upper, -100*equals.Lower, 100*stat.StdDev(differences, nil),
+		-100*worse.Estimate, -100*worse.Upper, -100*worse.Lower, 100*results[1].Report.Rows[1].Comparison.Estimate,
+		-100*better.Estimate, -50*(worse.Estimate+better.Estimate)), results[0].Slice, nil
 }

@@ -4,29 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 
-	"gonum.org/v1/gonum/stat/distuv"
+	"rampart/loadtest/gate"
+	"rampart/scripts/proof"
 )
-
-// interval is the 95 % interval of Clopper and Pearson for a rate that was found k times in n (The use of confidence or
-// fiducial limits illustrated in the case of the binomial, Biometrika 26, 1934).
-func interval(k, n int) (low, high float64) {
-	const tail = 0.025
-	high = 1
-	if k > 0 {
-		low = distuv.Beta{Alpha: float64(k), Beta: float64(n - k + 1)}.Quantile(tail)
-	}
-	if k < n {
-		high = distuv.Beta{Alpha: float64(k + 1), Beta: float64(n - k)}.Quantile(1 - tail)
-	}
-	return low, high
-}
-
-func rate(k, n int) string {
-	low, high := interval(k, n)
-	return fmt.Sprintf("%d/%d (%.1f to %.1f %%)", k, n, 100*low, 100*high)
-}
 
 // writeTable writes how often each verdict came, as Markdown.
 func writeTable(w io.Writer, all []outcome, b beginning) {
@@ -42,23 +26,43 @@ func writeTable(w io.Writer, all []outcome, b beginning) {
 		return cmp.Or(cmp.Compare(order(a.Usual), order(b.Usual)), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Loss, b.Loss),
 			cmp.Compare(order(a.Neighbour), order(b.Neighbour)))
 	})
-	fmt.Fprintf(w, "Throughput that 10 %% more iterations cost, in %d blocks: %s. So %.1f %% more should cost 5 %%; in as many blocks: %s.\n\n",
+	fmt.Fprintf(w, "Throughput that 10 %% more iterations cost, in %d blocks: %s. So %.1f %% more should cost 5 %%; in "+
+		"as many blocks: %s.\n\n",
 		b.Plan.Blocks, b.Costs, 100*(b.Costs.factor(0.05)-1), b.Five)
-	fmt.Fprintln(w, "| comparison | true loss | neighbour | regressed | pass | inconclusive | mean estimate | interval holds the true loss | median s |")
-	fmt.Fprintln(w, "|---|---:|---|---|---|---|---:|---|---:|")
+	fmt.Fprintln(w, "| comparison | true loss | neighbour | regressed | by | pass | inconclusive | mean estimate | "+
+		"interval holds the true loss | median s |")
+	fmt.Fprintln(w, "|---|---:|---|---|---|---|---|---:|---|---:|")
 	for _, t := range trials {
 		writeRow(w, t, groups[t])
 	}
 	writeSum(w, all)
+	writeAgain(w, all)
+	if len(all) < b.Comparisons {
+		fmt.Fprintf(w, "\n%d of %d comparisons have been made.\n", len(all), b.Comparisons)
+	}
 }
 
-// writeSum writes what all duels of equals have in common, and all duels.
+// writeAgain writes how the files of duels were judged.
+func writeAgain(w io.Writer, all []outcome) {
+	again, alike, equal := 0, 0, 0
+	for _, o := range all {
+		again += order(o.Again != "")
+		alike += order(o.Again != "" && o.Again == o.Verdict)
+		equal += order(o.Same)
+	}
+	if again > 0 {
+		fmt.Fprintf(w, "\nThe files of %s were judged again: the verdict was the same in %d, and every number in %d.\n",
+			gate.Plural(again, "duel"), alike, equal)
+	}
+}
+
+// writeSum writes what all duels of equals have in common, and all whose true loss is known.
 func writeSum(w io.Writer, all []outcome) {
 	equals, duels, covered := 0, 0, 0
 	var alone, beside misses
 	var sum float64
 	for _, o := range all {
-		if o.Usual {
+		if o.Usual || o.hasTail() {
 			continue
 		}
 		duels++
@@ -75,8 +79,8 @@ func writeSum(w io.Writer, all []outcome) {
 	}
 	if equals > 0 {
 		fmt.Fprintf(w, "\nMean estimate of the %d duels of a server with itself: %+.2f %%. ", equals, 100*sum/float64(equals))
-		fmt.Fprintf(w, "The interval held the true loss in %s of all duels. It lay %s without the neighbour, %s beside it.\n",
-			rate(covered, duels), alone, beside)
+		fmt.Fprintf(w, "The interval held the true loss in %s of all duels of which it is known. It lay %s without the "+
+			"neighbour, %s beside it.\n", proof.Rate(covered, duels), alone, beside)
 	}
 }
 
@@ -103,6 +107,23 @@ func order(b bool) int {
 	return 0
 }
 
+// by says which units regressed, and in how many comparisons: the most frequent first.
+func by(group []outcome) string {
+	count := make(map[string]int)
+	for _, o := range group {
+		for _, unit := range o.Worse {
+			count[unit]++
+		}
+	}
+	units := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
+	})
+	for i, unit := range units {
+		units[i] = fmt.Sprintf("%s %d", unit, count[unit])
+	}
+	return strings.Join(units, ", ")
+}
+
 func writeRow(w io.Writer, t trial, group []outcome) {
 	n := len(group)
 	verdicts := make(map[string]int)
@@ -126,11 +147,19 @@ func writeRow(w io.Writer, t trial, group []outcome) {
 		neighbour = "yes"
 	}
 	if t.Usual {
-		fmt.Fprintf(w, "| usual way, benchstat at 0.05 | %.4g %% | %s | %s | %d | | %+.2f %% | | %.0f |\n", 100*t.Loss, neighbour, rate(verdicts["regressed"], n),
+		fmt.Fprintf(w, "| usual way, benchstat at 0.05 | %.4g %% | %s | %s | | %d | | %+.2f %% | | %.0f |\n", 100*t.Loss,
+			neighbour, proof.Rate(verdicts["regressed"], n),
 			verdicts["pass"], 100*sum/float64(n), seconds[n/2])
-		fmt.Fprintf(w, "| usual way, limit of 5 %% | %.4g %% | %s | %s | %d | | | | |\n", 100*t.Loss, neighbour, rate(plain, n), n-plain)
+		fmt.Fprintf(w, "| usual way, limit of 5 %% | %.4g %% | %s | %s | | %d | | | | |\n", 100*t.Loss, neighbour,
+			proof.Rate(plain, n), n-plain)
 		return
 	}
-	fmt.Fprintf(w, "| %s | %.4g %% | %s | %s | %d | %d | %+.2f %% | %d/%d | %.0f |\n", name, 100*t.Loss, neighbour, rate(verdicts["regressed"], n),
-		verdicts["pass"], verdicts["inconclusive"], 100*sum/float64(n), covered, n, seconds[n/2])
+	loss, holds := fmt.Sprintf("%.4g %%", 100*t.Loss), fmt.Sprintf("%d/%d", covered, n)
+	if t.hasTail() {
+		loss, holds = "", ""
+	}
+	fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %d | %d | %+.2f %% | %s | %.0f |\n", name, loss, neighbour,
+		proof.Rate(verdicts["regressed"], n), by(group), verdicts["pass"], verdicts["inconclusive"],
+		100*sum/float64(n), holds,
+		seconds[n/2])
 }

@@ -1,5 +1,6 @@
-// Package images builds the images of server and client as anybody would, and tests them on the container engine of this
-// machine: make docker. Where the builder's image is neither here nor to be had, a stand-in is made of this machine's Go.
+// Package images builds the images of server and client as anybody would, and tests them on the
+// container engine of this machine: make docker. Where the builder's image is neither here nor to
+// be had, a stand-in is made of this machine's Go.
 package images
 
 import (
@@ -25,8 +26,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// orphanEnv makes this test binary, in the server's process namespace, leave a child behind ("leave", "stay") and count
-// the dead that nobody waited for ("count").
+// orphanEnv makes this test binary, in the server's process namespace, leave a child behind
+// ("leave", "stay") and count the dead that nobody waited for ("count").
 const orphanEnv = "IMAGES_TEST_ORPHAN"
 
 func TestMain(m *testing.M) {
@@ -94,7 +95,8 @@ func (l *lab) run(stdin io.Reader, name string, args ...string) (stdout, stderr 
 	return out.String(), errs.String(), err
 }
 
-// must is docker where nothing may go wrong; it returns standard output without the end of its last line.
+// must is docker where nothing may go wrong; it returns standard output without the end of its last
+// line.
 func (l *lab) must(args ...string) string {
 	l.t.Helper()
 	out, errs, err := l.docker(args...)
@@ -121,7 +123,8 @@ func (l *lab) foreground(args ...string) (stdout, stderr string, code int) {
 	return stdout, stderr, 0
 }
 
-// cleanup takes away containers, volumes and images, and of those without a name what the builder made.
+// cleanup takes away containers, volumes and images, and of those without a name what the builder
+// made.
 func (l *lab) cleanup() {
 	l.ctx = context.Background()
 	ids, _, _ := l.docker("ps", "--all", "--quiet", "--filter", "label="+l.label())
@@ -171,7 +174,8 @@ func (l *lab) prepare() {
 func (l *lab) build(as, dockerfile string, args ...string) {
 	l.t.Helper()
 	start := time.Now()
-	args = append([]string{"build", "--force-rm", "--file", dockerfile, "--tag", l.image(as), "--build-arg", "GO_IMAGE=" + l.base}, args...)
+	args = append([]string{"build", "--force-rm", "--file", dockerfile, "--tag", l.image(as),
+		"--build-arg", "GO_IMAGE=" + l.base}, args...)
 	l.must(append(args, ".")...)
 	size, err := strconv.ParseFloat(l.must("image", "inspect", "--format", "{{.Size}}", l.image(as)), 64)
 	require.NoError(l.t, err)
@@ -198,8 +202,11 @@ func (l *lab) get(server, path, token string) (int, string) {
 // serve starts a server and waits until the engine finds it healthy.
 func (l *lab) serve(image string, args ...string) string {
 	l.t.Helper()
-	id := l.start(append(append([]string{"--publish", "127.0.0.1::80", "--health-interval", "500ms"}, args...), l.image(image))...)
-	l.until("it is healthy", func() bool { return l.must("inspect", "--format", "{{.State.Health.Status}}", id) == "healthy" })
+	args = append([]string{"--publish", "127.0.0.1::80", "--health-interval", "500ms"}, args...)
+	id := l.start(append(args, l.image(image))...)
+	l.until("it is healthy", func() bool {
+		return l.must("inspect", "--format", "{{.State.Health.Status}}", id) == "healthy"
+	})
 	return id
 }
 
@@ -298,15 +305,18 @@ func TestImages(t *testing.T) {
 			t.SkipNow()
 		}
 		require.Equal(t, 3, l.workers(l.serve("server", "--cpus", "0.5", "--env", "SECRET_KEY="+key)))
-		_, errs, code := l.foreground(append(inside, "--cpus", "0.1", "--env", "ITERATIONS=1000", "--env", "DURATION=1s", "--env", "MAX_VUS=1",
+		_, errs, code := l.foreground(append(inside, "--cpus", "0.1",
+			"--env", "ITERATIONS=1000", "--env", "DURATION=1s", "--env", "MAX_VUS=1",
 			l.image("client"))...)
 		require.Zero(t, code)
 		require.Contains(t, errs, "withheld by a CPU limit")
 	})
 	run("ramp", func(t *testing.T) {
 		results := t.TempDir()
-		out, errs, code := l.foreground(append(inside, "--user", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "--volume", results+":/results",
-			"--env", "SERVER=localhost", "--env", "ITERATIONS=80000", "--env", "DURATION=1s", "--env", "MAX_VUS=2", l.image("client"))...)
+		out, errs, code := l.foreground(append(inside,
+			"--user", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "--volume", results+":/results",
+			"--env", "SERVER=localhost", "--env", "ITERATIONS=80000", "--env", "DURATION=1s", "--env", "MAX_VUS=2",
+			l.image("client"))...)
 		require.Zero(t, code, "%s%s", out, errs)
 		require.Regexp(t, `\AInjecting with 1 vus\. rps=[0-9.]+ resp_time=[0-9.]+ res_failed=0\n`, out)
 		require.Regexp(t, table, out)
@@ -321,14 +331,16 @@ func TestImages(t *testing.T) {
 		require.Regexp(t, `(?m)^BenchmarkLevel/vus=1\S*\s+1\s.* req/s`, out)
 	})
 	run("results that cannot be written", func(t *testing.T) {
-		out, errs, code := l.foreground(append(inside, "--user", "12345", "--env", "MAX_VUS=1", "--env", "DURATION=200ms", l.image("client"))...)
+		out, errs, code := l.foreground(append(inside, "--user", "12345",
+			"--env", "MAX_VUS=1", "--env", "DURATION=200ms", l.image("client"))...)
 		require.Equal(t, 1, code, "%s%s", out, errs)
 		require.Contains(t, errs, "results go to this output only: folder for results")
 		require.Regexp(t, table, out)
 	})
 	for _, signal := range []string{"TERM", "INT"} {
 		run("client stopped by "+signal, func(t *testing.T) {
-			id := l.start(append(inside, "--volume", l.id+":/results", "--env", "DURATION=2s", "--env", "WARMUP=0s", l.image("client"))...)
+			id := l.start(append(inside, "--volume", l.id+":/results",
+				"--env", "STOP=classic", "--env", "DURATION=2s", "--env", "WARMUP=0s", l.image("client"))...)
 			l.until("a level", func() bool { return strings.Contains(l.must("logs", id), "Injecting with 1 vus") })
 			require.Equal(t, "130", l.stop(id, signal))
 			require.Regexp(t, table, l.must("logs", id)+"\n")

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// standIn is what the builder's image has that the Dockerfiles need, taken from this machine: Go, a shell, certificates
-// of authorities, and the modules, as files that GOPROXY can point to.
+// standIn is what the builder's image has that the Dockerfiles need, taken from this machine: Go, a
+// shell, certificates of authorities, and the modules, as files that GOPROXY can point to.
 type standIn struct {
 	tar  *tar.Writer
 	root string // of the repository
@@ -39,7 +39,8 @@ func (s standIn) write() error {
 	}
 	const goroot = "/usr/local/go"
 	for _, name := range []string{"bin/go", "go.env", "VERSION", "src", "pkg/include", "pkg/tool"} {
-		if err := s.tree(filepath.Join(env.GOROOT, name), filepath.Join(goroot, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := s.tree(filepath.Join(env.GOROOT, name), filepath.Join(goroot, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -63,7 +64,7 @@ func (s standIn) write() error {
 
 // modules adds those that the two programs are made of.
 func (s standIn) modules(cache string) error {
-	out, err := s.command("go", "list", "-deps", "-test", "-tags=load", "-f",
+	out, err := s.command("go", "list", "-buildvcs=false", "-deps", "-test", "-tags=load", "-f",
 		"{{with .Module}}{{if not .Main}}{{.Path}}@{{.Version}}{{end}}{{end}}", "./server", "./loadtest")
 	if err != nil {
 		return err
@@ -153,7 +154,8 @@ func (s standIn) file(from, to string) error {
 		return err
 	}
 	err = s.tar.WriteHeader(&tar.Header{
-		Typeflag: tar.TypeReg, Name: strings.TrimPrefix(to, "/"), Mode: int64(info.Mode().Perm()), Size: info.Size(), ModTime: info.ModTime(),
+		Typeflag: tar.TypeReg, Name: strings.TrimPrefix(to, "/"), Mode: int64(info.Mode().Perm()),
+		Size: info.Size(), ModTime: info.ModTime(),
 	})
 	if err == nil {
 		_, err = io.Copy(s.tar, f)

@@ -41,7 +41,8 @@ func (s sample) String() string {
 	if s.err != nil {
 		return fmt.Sprintf("%s could not be measured: %v", text, s.err)
 	}
-	text += fmt.Sprintf(" %7.0f req/s  %6.2f us CPU/req  %6.1f MB", s.perSecond, s.cpuPerRequest()/1e3, megabytes(s.resident))
+	text += fmt.Sprintf(" %7.0f req/s  %6.2f us CPU/req  %6.1f MB",
+		s.perSecond, s.cpuPerRequest()/1e3, megabytes(s.resident))
 	if s.failed > 0 {
 		text += fmt.Sprintf("  %d FAILED", s.failed)
 	}
@@ -58,8 +59,9 @@ func settling(vus int) time.Duration {
 	return 10*time.Millisecond + time.Duration(vus)*100*time.Microsecond
 }
 
-// alternate runs all tools at all numbers of VUs, round after round, and returns what it measured until ctx was done. The
-// tools' order is drawn anew each time, so that a machine that gets slower is to nobody's disadvantage.
+// alternate runs all tools at all numbers of VUs, round after round, and returns what it measured
+// until ctx was done. The tools' order is drawn anew each time, so that a machine that gets slower
+// is to nobody's disadvantage.
 func (b bench) alternate(ctx context.Context, tools []tool, s settings) []sample {
 	runs := s.rounds * len(s.vus) * len(tools)
 	fmt.Fprintf(b.log, "%d runs, about %v: %v\n", runs,

@@ -14,7 +14,8 @@ func TestMeasureCountsChildren(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const work = `i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done`
-	out, alone, err := measure(t.Context(), "/bin/sh", command{args: []string{"-c", work + `; read line; echo "$line $HOME"`}, stdin: "line\n"}, dir)
+	script := command{args: []string{"-c", work + `; read line; echo "$line $HOME"`}, stdin: "line\n"}
+	out, alone, err := measure(t.Context(), "/bin/sh", script, dir)
 	require.NoError(t, err)
 	require.Equal(t, "line "+dir+"\n", string(out))
 	require.Positive(t, alone.cpu)
@@ -47,16 +48,4 @@ func TestMeasureKills(t *testing.T) {
 	require.EqualError(t, err, "it hung")
 	require.Less(t, time.Since(begun), 5*time.Second)
 	require.False(t, exited(err))
-}
-
-func TestTail(t *testing.T) {
-	var last tail
-	for range 3 * tailBytes {
-		_, err := last.Write([]byte("x"))
-		require.NoError(t, err)
-	}
-	_, err := last.Write([]byte("end\n"))
-	require.NoError(t, err)
-	require.Len(t, last.String(), tailBytes-1)
-	require.Contains(t, last.String(), "xend")
 }

@@ -26,7 +26,8 @@ var (
 	heyError  = regexp.MustCompile(`(?m)^ +\[(\d+)\]\s`)
 )
 
-// parseHey does not take the number of requests from the list of statuses, which ends with the first million.
+// parseHey does not take the number of requests from the list of statuses, which ends with the
+// first million.
 func parseHey(text []byte) (outcome, error) {
 	const most = 1 << 48
 	seconds, ok := rate(heyTotal, text)

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// thisMachine says what ratios may depend on: processor, their number, kernel, and the Go that the client was built with.
+// thisMachine says what ratios may depend on: processor, their number, kernel, and the Go that the
+// client was built with.
 func thisMachine() string {
 	cpu := runtime.GOARCH
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -1,11 +1,13 @@
-// Command peers measures rampart's client against other load generators: wrk, hey, vegeta and k6, whichever are installed.
-// All load the same server in turns, and a Markdown table says how they compare.
+// Command peers measures rampart's client against other load generators: wrk, hey, vegeta and k6,
+// whichever are installed. All load the same server in turns, and a Markdown table says how they
+// compare.
 //
 //	go test -c -tags=load -o bin/client ./loadtest
 //	go run ./scripts/peers -rounds 5 -duration 3s -vus 8,64,256,1024
 //
-// What is compared are ratios of runs of the same round, so that the table does not tell how fast a machine was at the
-// time. With -many, rampart alone is run with many VUs, and has to connect them all, without a failure, in little memory.
+// What is compared are ratios of runs of the same round, so that the table does not tell how fast a
+// machine was at the time. With -many, rampart alone is run with many VUs, and has to connect them
+// all, without a failure, in little memory.
 package main
 
 import (
@@ -30,7 +32,8 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run does what the arguments ask for and returns the exit code. The table goes to stdout, all else to stderr.
+// run does what the arguments ask for and returns the exit code. The table goes to stdout, all else
+// to stderr.
 func run(args []string, stdout, stderr io.Writer) int {
 	s, err := parseSettings(args, os.Getenv, stderr)
 	switch {
@@ -55,8 +58,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// experiment starts a server, does what s asks for on it, and stops it. Nothing is left when it returns: no process and no
-// file.
+// experiment starts a server, does what s asks for on it, and stops it. Nothing is left when it
+// returns: no process and no file.
 func experiment(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) {
 	files, err := raiseOpenFiles(s.mostVUs())
 	if err != nil {
@@ -86,7 +89,9 @@ func experiment(ctx context.Context, s settings, stdout, stderr io.Writer) (err 
 	}
 	samples := bench.alternate(ctx, tools, s)
 	rows := compare(samples, referenceOf(tools))
-	fmt.Fprint(stdout, table{settings: s, tools: tools, missing: missing, server: server.name, machine: thisMachine(), rows: rows})
+	fmt.Fprint(stdout, table{
+		settings: s, tools: tools, missing: missing, server: server.name, machine: thisMachine(), rows: rows,
+	})
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: the table has only what was measured until then", context.Cause(ctx))

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain makes this test binary what its name says: peers, a tool, or the server. Then what it prints lies beside it,
-// because tools are started without the variables of a test.
+// TestMain makes this test binary what its name says: peers, a tool, or the server. Then what it
+// prints lies beside it, because tools are started without the variables of a test.
 func TestMain(m *testing.M) {
 	dir, name := filepath.Split(os.Args[0])
 	switch name {
@@ -57,8 +57,8 @@ func fakeNginx(dir string) {
 	<-stop
 }
 
-// fakeTool prints NAME.out, or writes it where rampart's client does; without it, it fails. With NAME.hang it starts a
-// child, and both do not end. It returns the exit code.
+// fakeTool prints NAME.out, or writes it where rampart's client does; without it, it fails. With
+// NAME.hang it starts a child, and both do not end. It returns the exit code.
 func fakeTool(dir, name string) int {
 	if len(os.Args) == 2 {
 		fmt.Println("wrk 0.0.2 [epoll]")
@@ -105,8 +105,8 @@ func must(err error) {
 	}
 }
 
-// fakes makes a folder with fake programs, which is all that is in the path of the test. outputs are what they print, by
-// their names, as files of testdata; a tool without one fails.
+// fakes makes a folder with fake programs, which is all that is in the path of the test. outputs
+// are what they print, by their names, as files of testdata; a tool without one fails.
 func fakes(t *testing.T, outputs map[string]string) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -184,11 +184,14 @@ func TestRun(t *testing.T) {
 		},
 		"a tool that fails does not stop the others": {
 			map[string]string{"client": "rampart.json"}, "-rounds 1 -vus 1,2", exitFailed,
-			[]string{`\| 2 \| rampart \| – \| – \| – \| \d[^|]+ \| 0 \|`, `\| 2 \| wrk \| 1 \|.* \*\*not measured\*\* in 1 of 1 rounds`},
-			[]string{`(?s)could not be measured: output of wrk.*exit status 3.*out of order`, `2 of 4 runs could not be measured`},
+			[]string{`\| 2 \| rampart \| – \| – \| – \| \d[^|]+ \| 0 \|`,
+				`\| 2 \| wrk \| 1 \|.* \*\*not measured\*\* in 1 of 1 rounds`},
+			[]string{`(?s)could not be measured: output of wrk.*exit status 3.*out of order`,
+				`2 of 4 runs could not be measured`},
 		},
 		"required and not known": {
-			map[string]string{"client": "rampart-status.json", "wrk": "wrk.txt"}, "-rounds 1 -vus 1 -require -tools rampart,wrk", exitFailed,
+			map[string]string{"client": "rampart-status.json", "wrk": "wrk.txt"},
+			"-rounds 1 -vus 1 -require -tools rampart,wrk", exitFailed,
 			nil, []string{`required, but not known: nothing to compare at 1 VUs`},
 		},
 		"many": {
@@ -199,7 +202,8 @@ func TestRun(t *testing.T) {
 			map[string]string{"client": "rampart-status.json"}, "-many 100", exitFailed,
 			[]string{`8529 failed`}, []string{`8529 requests failed: none may`},
 		},
-		"too many": {healthy, "-many 100000000", exitFailed, nil, []string{`100000000 VUs need 100000064 open files.*ulimit`}},
+		"too many": {healthy, "-many 100000000", exitFailed, nil,
+			[]string{`100000000 VUs need 100000064 open files.*ulimit`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := fakes(t, test.outputs)
@@ -226,7 +230,8 @@ func TestRequire(t *testing.T) {
 		// One request each, so that CPU per request is high enough.
 		text := "  1 requests in 1.00s, 1MB read\nRequests/sec: " + rate + "\n"
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "wrk.out"), []byte(text), 0o666))
-		args := []string{"-require", "-rounds", "1", "-vus", "1", "-tools", "rampart,wrk", "-client", filepath.Join(dir, "client")}
+		args := []string{"-require", "-rounds", "1", "-vus", "1", "-tools", "rampart,wrk",
+			"-client", filepath.Join(dir, "client")}
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, want, run(args, &stdout, &stderr), "%s", &stderr)
 		require.Contains(t, stdout.String(), "| 1 | rampart |")
@@ -282,7 +287,8 @@ func TestMissing(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	dir := fakes(t, map[string]string{"client": "rampart.json", "wrk": "wrk.txt"})
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "wrk.hang"), nil, 0o666))
-	cmd := exec.Command(filepath.Join(dir, "peers"), "-vus", "1", "-tools", "rampart,wrk", "-client", filepath.Join(dir, "client"),
+	cmd := exec.Command(filepath.Join(dir, "peers"), "-vus", "1", "-tools", "rampart,wrk",
+		"-client", filepath.Join(dir, "client"),
 		"-seed", seedThatBegins(nameRampart))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -357,5 +363,6 @@ func TestBundledServer(t *testing.T) {
 // TestServerThatDoesNotStart has an nginx whose address is taken.
 func TestServerThatDoesNotStart(t *testing.T) {
 	s := &server{url: "http://127.0.0.1:1/", cmd: exec.Command("sh", "-c", "echo address is taken >&2; exit 1")}
-	require.ErrorContains(t, s.start(t.Context(), constant), "it ended before it served; its last words:\naddress is taken")
+	require.ErrorContains(t, s.start(t.Context(), constant),
+		"it ended before it served; its last words:\naddress is taken")
 }

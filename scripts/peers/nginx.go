@@ -29,8 +29,8 @@ type nginxOptions struct {
 	Temporary   []string
 }
 
-// findNginx returns the path of nginx, which is often not in the path of those who are not root. The error says that it
-// is not installed.
+// findNginx returns the path of nginx, which is often not in the path of those who are not root.
+// The error says that it is not installed.
 func findNginx() (string, error) {
 	path, err := exec.LookPath("nginx")
 	if err == nil {
@@ -44,8 +44,8 @@ func findNginx() (string, error) {
 	return "", err
 }
 
-// nginxCommand writes the configuration of an nginx with one worker that answers a constant, and returns the command that
-// runs it. It keeps all its files in dir.
+// nginxCommand writes the configuration of an nginx with one worker that answers a constant, and
+// returns the command that runs it. It keeps all its files in dir.
 func nginxCommand(ctx context.Context, path, dir, addr string, connections int) (*exec.Cmd, error) {
 	o := nginxOptions{Dir: dir, Addr: addr, Connections: connections, User: workerUser()}
 	built, _ := exec.CommandContext(ctx, path, "-V").CombinedOutput() // where it fails, so will the command
@@ -68,8 +68,8 @@ func nginxCommand(ctx context.Context, path, dir, addr string, connections int) 
 	return exec.Command(path, "-e", "stderr", "-p", dir, "-c", conf), nil
 }
 
-// workerUser is the user and the group as which a worker can use the files of a master that is root: the same. Other
-// users cannot choose.
+// workerUser is the user and the group as which a worker can use the files of a master that is
+// root: the same. Other users cannot choose.
 func workerUser() string {
 	if os.Geteuid() != 0 {
 		return ""

@@ -66,8 +66,8 @@ func parseRampart(text []byte) (rampartLevel, error) {
 	}, nil
 }
 
-// commit is what git calls the files in the working directory, from which make peers has just built the client; empty
-// where there is no git.
+// commit is what git calls the files in the working directory, from which make peers has just built
+// the client; empty where there is no git.
 func commit(ctx context.Context, _ string) string {
 	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
 	if err != nil {

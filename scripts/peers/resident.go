@@ -11,10 +11,11 @@ import (
 
 // residentWatch finds the highest resident memory of a process.
 //
-// The kernel tells it at the end (ru_maxrss), but counts the memory of whoever started the process, too: between fork
-// and exec the child has that, and ru_maxrss outlives exec (setmax_mm_hiwater_rss in fs/exec.c). So for a process that
-// needs less than this one it tells nothing. For those, what the kernel says of the process alone (VmHWM) is read while
-// it runs; that misses only what it needs more in its last moments.
+// The kernel tells it at the end (ru_maxrss), but counts the memory of whoever started the process,
+// too: between fork and exec the child has that, and ru_maxrss outlives exec (setmax_mm_hiwater_rss
+// in fs/exec.c). So for a process that needs less than this one it tells nothing. For those, what
+// the kernel says of the process alone (VmHWM) is read while it runs; that misses only what it
+// needs more in its last moments.
 type residentWatch struct {
 	pid   int
 	ended chan struct{}
@@ -63,7 +64,8 @@ func (w *residentWatch) end(state *os.ProcessState) int64 {
 	return seen
 }
 
-// highWater reads the highest resident memory in bytes of a process since its exec; 0 where it cannot be known.
+// highWater reads the highest resident memory in bytes of a process since its exec; 0 where it
+// cannot be known.
 func highWater(process string) int64 {
 	status, err := os.ReadFile(filepath.Join("/proc", process, "status"))
 	if err != nil {

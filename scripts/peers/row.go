@@ -39,8 +39,9 @@ func newSpread(values []float64) spread {
 	return spread{n: len(values), median: median, min: slices.Min(values), max: slices.Max(values)}
 }
 
-// compare returns a row for each number of VUs and each tool, in the order of allTools. A round in which a tool had
-// failures, or could not be measured, tells nothing about its speed, and counts only as that.
+// compare returns a row for each number of VUs and each tool, in the order of allTools. A round in
+// which a tool had failures, or could not be measured, tells nothing about its speed, and counts
+// only as that.
 func compare(samples []sample, reference string) []row {
 	var vus []int
 	at := make(map[[2]int]map[string]sample) // by round and VUs
@@ -80,7 +81,8 @@ func compare(samples []sample, reference string) []row {
 			if r.rounds == 0 {
 				continue
 			}
-			r.throughput, r.cpu, r.memory, r.resident = newSpread(throughput), newSpread(cpu), newSpread(memory), newSpread(resident)
+			r.throughput, r.cpu = newSpread(throughput), newSpread(cpu)
+			r.memory, r.resident = newSpread(memory), newSpread(resident)
 			rows = append(rows, r)
 		}
 	}
@@ -108,10 +110,12 @@ func required(rows []row) error {
 			errs = append(errs, fmt.Errorf("required, but not known: nothing to compare at %d VUs", r.vus))
 		default:
 			if r.cpu.median > 1 {
-				errs = append(errs, fmt.Errorf("required: at %d VUs rampart takes %.3f times wrk's CPU per request, at most 1 is allowed", r.vus, r.cpu.median))
+				errs = append(errs, fmt.Errorf("required: at %d VUs rampart takes %.3f times wrk's CPU per request, "+
+					"at most 1 is allowed", r.vus, r.cpu.median))
 			}
 			if r.throughput.median < 1 {
-				errs = append(errs, fmt.Errorf("required: at %d VUs rampart makes %.3f times wrk's requests, at least 1 is wanted", r.vus, r.throughput.median))
+				errs = append(errs, fmt.Errorf("required: at %d VUs rampart makes %.3f times wrk's requests, "+
+					"at least 1 is wanted", r.vus, r.throughput.median))
 			}
 		}
 	}

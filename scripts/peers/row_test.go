@@ -23,13 +23,17 @@ func TestSpread(t *testing.T) {
 		{[]float64{5, 1, 4, 2, 100}, spread{5, 4, 1, 100}},
 	} {
 		got := newSpread(test.values)
-		require.Empty(t, cmp.Diff(test.want, got, cmp.AllowUnexported(spread{}), cmpopts.EquateApprox(0, 1e-12)), "%v", test.values)
+		diff := cmp.Diff(test.want, got, cmp.AllowUnexported(spread{}), cmpopts.EquateApprox(0, 1e-12))
+		require.Empty(t, diff, "%v", test.values)
 	}
 }
 
 // one makes a run of a million requests.
 func one(round, vus int, tool string, perSecond float64, cpu time.Duration, mb int64) sample {
-	return sample{round: round, vus: vus, tool: tool, outcome: outcome{completed: 1e6, perSecond: perSecond}, cost: cost{cpu, mb * 1e6}}
+	return sample{
+		round: round, vus: vus, tool: tool,
+		outcome: outcome{completed: 1e6, perSecond: perSecond}, cost: cost{cpu, mb * 1e6},
+	}
 }
 
 func failing(s sample, failed uint64) sample { s.failed = failed; return s }
@@ -42,11 +46,15 @@ func broke(s sample) sample {
 // samples are runs of three tools in three rounds at 8 VUs and one at 64.
 func someSamples() []sample {
 	return []sample{
-		one(1, 8, "wrk", 1000, 10*time.Second, 5), one(1, 8, "rampart", 1100, 9*time.Second, 20), one(1, 8, "hey", 500, 30*time.Second, 60),
+		one(1, 8, "wrk", 1000, 10*time.Second, 5), one(1, 8, "rampart", 1100, 9*time.Second, 20),
+		one(1, 8, "hey", 500, 30*time.Second, 60),
 		// The machine was half as fast in this round: the ratios are the same.
-		one(2, 8, "rampart", 550, 18*time.Second, 22), one(2, 8, "wrk", 500, 20*time.Second, 5), failing(one(2, 8, "hey", 700, time.Second, 900), 3),
-		one(3, 8, "hey", 400, 40*time.Second, 80), one(3, 8, "wrk", 1000, 10*time.Second, 5), one(3, 8, "rampart", 1200, 8*time.Second, 21),
-		broke(one(1, 64, "wrk", 0, 0, 0)), one(1, 64, "rampart", 2000, 9*time.Second, 22), failing(one(1, 64, "hey", 1, 1, 1), 1000),
+		one(2, 8, "rampart", 550, 18*time.Second, 22), one(2, 8, "wrk", 500, 20*time.Second, 5),
+		failing(one(2, 8, "hey", 700, time.Second, 900), 3),
+		one(3, 8, "hey", 400, 40*time.Second, 80), one(3, 8, "wrk", 1000, 10*time.Second, 5),
+		one(3, 8, "rampart", 1200, 8*time.Second, 21),
+		broke(one(1, 64, "wrk", 0, 0, 0)), one(1, 64, "rampart", 2000, 9*time.Second, 22),
+		failing(one(1, 64, "hey", 1, 1, 1), 1000),
 	}
 }
 
@@ -54,7 +62,8 @@ func TestCompare(t *testing.T) {
 	want := []row{
 		{
 			vus: 8, tool: "rampart", rounds: 3,
-			throughput: spread{3, 1.1, 1.1, 1.2}, cpu: spread{3, 0.9, 0.8, 0.9}, memory: spread{3, 4.2, 4, 4.4}, resident: spread{3, 21, 20, 22},
+			throughput: spread{3, 1.1, 1.1, 1.2}, cpu: spread{3, 0.9, 0.8, 0.9},
+			memory: spread{3, 4.2, 4, 4.4}, resident: spread{3, 21, 20, 22},
 		},
 		{
 			vus: 8, tool: "wrk", rounds: 3,
@@ -62,7 +71,8 @@ func TestCompare(t *testing.T) {
 		},
 		{
 			vus: 8, tool: "hey", rounds: 3, failed: 3, failedRounds: 1,
-			throughput: spread{2, 0.45, 0.4, 0.5}, cpu: spread{2, 3.5, 3, 4}, memory: spread{2, 14, 12, 16}, resident: spread{2, 70, 60, 80},
+			throughput: spread{2, 0.45, 0.4, 0.5}, cpu: spread{2, 3.5, 3, 4},
+			memory: spread{2, 14, 12, 16}, resident: spread{2, 70, 60, 80},
 		},
 		{vus: 64, tool: "rampart", rounds: 1, resident: spread{1, 22, 22, 22}},
 		{vus: 64, tool: "wrk", rounds: 1, brokenRounds: 1},

@@ -9,9 +9,9 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"time"
+
+	"rampart/loadtest/child"
 )
 
 // server is the server that all tools load.
@@ -19,10 +19,9 @@ type server struct {
 	url  string
 	name string // for the reader of the table
 
-	cmd   *exec.Cmd
-	said  *tail
-	ended chan struct{} // closed when the process has been waited for
-	err   error         // of the wait; set before ended is closed
+	cmd     *exec.Cmd
+	process *child.Process
+	said    child.Tail
 }
 
 // How long the server may take to serve and to stop before it is killed.
@@ -31,8 +30,9 @@ const (
 	stopPatience  = 5 * time.Second
 )
 
-// startServer starts nginx, or the bundled server where nginx is not installed, on a free port of loopback, and waits until
-// it answers. It can hold so many connections, and keeps its files in dir.
+// startServer starts nginx, or the bundled server where nginx is not installed, on a free port of
+// loopback, and waits until it answers. It can hold so many connections, and keeps its files in
+// dir.
 func startServer(ctx context.Context, dir string, connections int) (*server, error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -61,7 +61,8 @@ func startNginx(ctx context.Context, path, dir, addr string, connections int) (*
 
 func startBundled(ctx context.Context, dir, addr string) (*server, error) {
 	path := filepath.Join(dir, "server")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "rampart/server").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, "rampart/server")
+	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("nginx is not installed, and go build rampart/server: %w\n%s", err, out)
 	}
 	s := &server{
@@ -72,21 +73,18 @@ func startBundled(ctx context.Context, dir, addr string) (*server, error) {
 	return s, s.start(ctx, "")
 }
 
-// start starts the process and waits until it answers with the body that is wanted; empty: with any. When it returns an
-// error, the process has ended.
-func (s *server) start(ctx context.Context, want string) error {
-	s.said, s.ended = new(tail), make(chan struct{})
-	s.cmd.SysProcAttr = ownGroup()
-	s.cmd.Stdout, s.cmd.Stderr = s.said, s.said
+// start starts the process and waits until it answers with the body that is wanted; empty: with
+// any. When it returns an error, the process has ended.
+func (s *server) start(ctx context.Context, want string) (err error) {
+	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
 	s.cmd.WaitDelay = endPatience
-	if err := s.launch(); err != nil {
+	if s.process, err = child.Start(s.cmd, child.Options{}); err != nil {
 		return fmt.Errorf("start the server: %w", err)
 	}
-	err := s.ready(ctx, want)
-	if err == nil {
+	if err = s.ready(ctx, want); err == nil {
 		return nil
 	}
-	err = fmt.Errorf("start the server %s: %w; its last words:\n%s", s.cmd.Path, err, s.said)
+	err = fmt.Errorf("start the server %s: %w; its last words:\n%s", s.cmd.Path, err, &s.said)
 	if s.running() {
 		err = errors.Join(err, s.stop())
 	}
@@ -103,22 +101,6 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), nil
 }
 
-func (s *server) launch() error {
-	started := make(chan error)
-	go func() {
-		defer close(s.ended)
-		// The kernel ends the server with the thread that started it: this keeps the thread until the server has ended.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.err = s.cmd.Wait()
-		}
-	}()
-	return <-started
-}
-
 // ready waits until the server answers with the body that is wanted; empty: with any.
 func (s *server) ready(ctx context.Context, want string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startPatience, fmt.Errorf("it does not serve after %v", startPatience))
@@ -130,7 +112,7 @@ func (s *server) ready(ctx context.Context, want string) error {
 			return nil
 		}
 		select {
-		case <-s.ended:
+		case <-s.process.Ended():
 			return errors.New("it ended before it served")
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -162,30 +144,24 @@ func answers(ctx context.Context, client *http.Client, url, want string) error {
 // running reports whether the process has not ended yet.
 func (s *server) running() bool {
 	select {
-	case <-s.ended:
+	case <-s.process.Ended():
 		return false
 	default:
 		return true
 	}
 }
 
-// stop ends the server with all its processes and waits for that. The error says that it did not end properly.
+// stop ends the server with all its processes and waits for that. The error says that it did not
+// end properly.
 func (s *server) stop() error {
-	if !s.running() {
-		return fmt.Errorf("the server had ended before it was told to (%v); its last words:\n%s", s.cmd.ProcessState, s.said)
+	switch asked, killed := s.process.Stop(stopPatience); {
+	case !asked:
+		return fmt.Errorf("the server had ended before it was told to (%v); its last words:\n%s", s.process.State(), &s.said)
+	case killed:
+		return fmt.Errorf("the server did not stop within %v and was killed; its last words:\n%s", stopPatience, &s.said)
 	}
-	// This cannot hit another process: the pid is taken until the process has been waited for, which is after this or
-	// happens just now.
-	_ = syscall.Kill(s.cmd.Process.Pid, syscall.SIGTERM)
-	select {
-	case <-s.ended:
-	case <-time.After(stopPatience):
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
-		<-s.ended
-		return fmt.Errorf("the server did not stop within %v and was killed; its last words:\n%s", stopPatience, s.said)
-	}
-	if s.err != nil {
-		return fmt.Errorf("the server did not stop properly (%w); its last words:\n%s", s.err, s.said)
+	if err := s.process.Wait(); err != nil {
+		return fmt.Errorf("the server did not stop properly (%w); its last words:\n%s", err, &s.said)
 	}
 	return nil
 }

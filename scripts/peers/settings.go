@@ -29,8 +29,9 @@ var variables = []struct{ flag, env string }{
 	{"rounds", "ROUNDS"}, {"duration", "DURATION"}, {"vus", "VUS"}, {"seed", "SEED"}, {"tools", "TOOLS"}, {"many", "MANY"},
 }
 
-// parseSettings reads settings from flags and, where a flag is not given, from its variable. The error names the flag or
-// the variable, and says what would be right; it is [flag.ErrHelp] when only help was asked for.
+// parseSettings reads settings from flags and, where a flag is not given, from its variable. The
+// error names the flag or the variable, and says what would be right; it is [flag.ErrHelp] when
+// only help was asked for.
 func parseSettings(args []string, getenv func(string) string, stderr io.Writer) (settings, error) {
 	s := settings{vus: levels{8, 64, 256, 1024}, tools: toolNames()}
 	f := flag.NewFlagSet("peers", flag.ContinueOnError)
@@ -91,7 +92,8 @@ func (s settings) fits(tools []tool) error {
 	}
 	switch {
 	case (s.many > 0 || slices.Contains(s.tools, nameRampart)) && !found(nameRampart):
-		return fmt.Errorf("no program %s: build it with go test -c -tags=load -o bin/client ./loadtest, as make peers does", s.client)
+		return fmt.Errorf("no program %s: build it with go test -c -tags=load -o bin/client ./loadtest, as make peers does",
+			s.client)
 	case s.require && !found(nameWrk):
 		return errors.New("-require compares with wrk, which is not installed (Debian: apt-get install wrk)")
 	case len(tools) == 0:
@@ -105,7 +107,8 @@ func (s settings) mostVUs() int { return max(s.many, slices.Max(s.vus)) }
 
 // String is the command that does the same again.
 func (s settings) String() string {
-	return fmt.Sprintf("ROUNDS=%d DURATION=%v VUS=%v TOOLS=%v SEED=%d make peers", s.rounds, s.duration, &s.vus, &s.tools, s.seed)
+	return fmt.Sprintf("ROUNDS=%d DURATION=%v VUS=%v TOOLS=%v SEED=%d make peers",
+		s.rounds, s.duration, &s.vus, &s.tools, s.seed)
 }
 
 // levels are numbers of VUs as a flag: whole numbers with commas between them.

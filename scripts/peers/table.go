@@ -30,7 +30,8 @@ func (t table) String() string {
 		fmt.Fprintf(&b, " Not installed: %s.", strings.Join(t.missing, ", "))
 	}
 	fmt.Fprintf(&b, "\n`%v`\n\n", t.settings)
-	fmt.Fprintf(&b, "| VUs | client | throughput / %[1]s's | CPU per request / %[1]s's | resident memory / %[1]s's | resident MB | failures |\n", reference)
+	fmt.Fprintf(&b, "| VUs | client | throughput / %[1]s's | CPU per request / %[1]s's | "+
+		"resident memory / %[1]s's | resident MB | failures |\n", reference)
 	b.WriteString("|---:|---|---|---|---:|---:|---|\n")
 	for _, r := range t.rows {
 		throughput, cpu := ratio(r.throughput, r.rounds), ratio(r.cpu, r.rounds)
@@ -38,10 +39,13 @@ func (t table) String() string {
 		if r.tool == reference {
 			throughput, cpu, memory = "1", "1", "1"
 		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", r.vus, r.tool, throughput, cpu, memory, resident, failures(r))
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n",
+			r.vus, r.tool, throughput, cpu, memory, resident, failures(r))
 	}
-	fmt.Fprintf(&b, "\nRatios are of runs of the same round: median (lowest to highest). CPU is user and system time of the whole process from its\n"+
-		"start to its end. Memory is the highest it had, median; a MB is 10^6 bytes. Of the tools: %s.\n", strings.Join(notes, "; "))
+	fmt.Fprintf(&b, "\nRatios are of runs of the same round: median (lowest to highest). "+
+		"CPU is user and system time of the whole process from its\n"+
+		"start to its end. Memory is the highest it had, median; a MB is 10^6 bytes. Of the tools: %s.\n",
+		strings.Join(notes, "; "))
 	return b.String()
 }
 

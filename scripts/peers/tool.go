@@ -109,7 +109,8 @@ func findTools(ctx context.Context, s settings) (found []tool, missing []string)
 	return found, missing
 }
 
-// referenceOf is the name of the tool with which all are compared: wrk, or the first where it is missing.
+// referenceOf is the name of the tool with which all are compared: wrk, or the first where it is
+// missing.
 func referenceOf(tools []tool) string {
 	for _, t := range tools {
 		if t.name == nameWrk {
@@ -119,7 +120,8 @@ func referenceOf(tools []tool) string {
 	return tools[0].name
 }
 
-// moduleVersion is the version of the module that a Go program was built from, empty where the program does not know.
+// moduleVersion is the version of the module that a Go program was built from, empty where the
+// program does not know.
 func moduleVersion(_ context.Context, path string) string {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil || info.Main.Version == "(devel)" {
@@ -128,8 +130,8 @@ func moduleVersion(_ context.Context, path string) string {
 	return info.Main.Version
 }
 
-// printedVersion returns a version that finds pattern's group in what a program prints when it is called so, which may
-// well exit with an error.
+// printedVersion returns a version that finds pattern's group in what a program prints when it is
+// called so, which may well exit with an error.
 func printedVersion(pattern string, args ...string) func(context.Context, string) string {
 	find := regexp.MustCompile(pattern)
 	return func(ctx context.Context, path string) string {
@@ -141,7 +143,8 @@ func printedVersion(pattern string, args ...string) func(context.Context, string
 	}
 }
 
-// count reads the number in the group of a pattern. ok: the pattern is there, with a number that can be one of requests.
+// count reads the number in the group of a pattern. ok: the pattern is there, with a number that
+// can be one of requests.
 func count(pattern *regexp.Regexp, text []byte) (n uint64, ok bool) {
 	m := pattern.FindSubmatch(text)
 	if m == nil {

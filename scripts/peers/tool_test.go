@@ -18,7 +18,8 @@ func recorded(t testing.TB, name string) []byte {
 	return b
 }
 
-// outputs are the recorded ones, with what they say. An error: that no requests can be read from it.
+// outputs are the recorded ones, with what they say. An error: that no requests can be read from
+// it.
 var outputs = []struct {
 	tool tool
 	file string
@@ -68,16 +69,19 @@ func TestReadNonsense(t *testing.T) {
 		tool tool
 		text string
 	}{
-		"wrk, more refused than made": {wrk, "  5 requests in 1.00s, 1MB read\n  Non-2xx or 3xx responses: 6\nRequests/sec:  5\n"},
-		"wrk, a number too high":      {wrk, "  5 requests in 1.00s, 1MB read\n  Non-2xx or 3xx responses: 99999999999999999999\nRequests/sec:  5\n"},
-		"wrk, requests without rate":  {wrk, "  5 requests in 1.00s, 1MB read\nRequests/sec:  0\n"},
-		"hey, a number too high":      {hey, "  Total:\t999999999 secs\n  Requests/sec:\t999999999\n"},
-		"vegeta, too many statuses":   {vegeta, `{"requests": 5, "throughput": 5, "status_codes": {"200": 4, "201": 4}}`},
-		"vegeta, no number":           {vegeta, `{"requests": -5}`},
-		"k6, more failed than made":   {k6, `{"http_reqs": {"count": 5, "rate": 5}, "http_req_failed": {"passes": 6}}`},
-		"rampart, two levels":         {rampart, `{"levels": [{"completed": 5, "req_per_s": 5}, {"completed": 5, "req_per_s": 5}]}`},
-		"rampart, half a level":       {rampart, `{"levels": [{"completed": 5, "req_per_s": 5, "partial": true}]}`},
-		"rampart, nothing":            {rampart, ``},
+		"wrk, more refused than made": {wrk,
+			"  5 requests in 1.00s, 1MB read\n  Non-2xx or 3xx responses: 6\nRequests/sec:  5\n"},
+		"wrk, a number too high": {wrk,
+			"  5 requests in 1.00s, 1MB read\n  Non-2xx or 3xx responses: 99999999999999999999\nRequests/sec:  5\n"},
+		"wrk, requests without rate": {wrk, "  5 requests in 1.00s, 1MB read\nRequests/sec:  0\n"},
+		"hey, a number too high":     {hey, "  Total:\t999999999 secs\n  Requests/sec:\t999999999\n"},
+		"vegeta, too many statuses":  {vegeta, `{"requests": 5, "throughput": 5, "status_codes": {"200": 4, "201": 4}}`},
+		"vegeta, no number":          {vegeta, `{"requests": -5}`},
+		"k6, more failed than made":  {k6, `{"http_reqs": {"count": 5, "rate": 5}, "http_req_failed": {"passes": 6}}`},
+		"rampart, two levels": {rampart,
+			`{"levels": [{"completed": 5, "req_per_s": 5}, {"completed": 5, "req_per_s": 5}]}`},
+		"rampart, half a level": {rampart, `{"levels": [{"completed": 5, "req_per_s": 5, "partial": true}]}`},
+		"rampart, nothing":      {rampart, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := test.tool.read([]byte(test.text))
@@ -104,7 +108,8 @@ func FuzzRead(f *testing.F) {
 				continue
 			}
 			require.NotZero(t, o.completed+o.failed, tool.name)
-			require.False(t, math.IsNaN(o.perSecond) || math.IsInf(o.perSecond, 0) || o.perSecond < 0, "%s: %v", tool.name, o.perSecond)
+			require.False(t, math.IsNaN(o.perSecond) || math.IsInf(o.perSecond, 0) || o.perSecond < 0,
+				"%s: %v", tool.name, o.perSecond)
 			require.Equal(t, o.completed > 0, o.perSecond > 0, "%s: %+v", tool.name, o)
 		}
 	})

@@ -10,8 +10,9 @@ import (
 	"strconv"
 )
 
-// vegeta as a closed loop: as fast as N workers can. The attack writes its results to a file, and is what is measured;
-// the report on them is made afterwards, so that it does not take processor time away from the attack.
+// vegeta as a closed loop: as fast as N workers can. The attack writes its results to a file, and
+// is what is measured; the report on them is made afterwards, so that it does not take processor
+// time away from the attack.
 var vegeta = tool{
 	name:    "vegeta",
 	note:    "of vegeta it is the attack, which includes encoding every result",

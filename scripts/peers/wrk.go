@@ -14,7 +14,8 @@ var wrk = tool{
 	note:    "wrk runs with -t1",
 	version: printedVersion(`^wrk (\S+)`, "-v"),
 	command: func(l load) command {
-		return command{args: []string{"-t1", "-c", strconv.Itoa(l.vus), "-d", l.seconds(), "--timeout", requestTimeout, l.url}}
+		args := []string{"-t1", "-c", strconv.Itoa(l.vus), "-d", l.seconds(), "--timeout", requestTimeout, l.url}
+		return command{args: args}
 	},
 	parse: parseWrk,
 }

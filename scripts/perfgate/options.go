@@ -5,39 +5,27 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
-	"golang.org/x/perf/benchunit"
-
-	"rampart/loadtest/verdict"
+	"rampart/loadtest/gate"
 )
 
 // options are what a user says on the command line.
 type options struct {
+	gate.Options
 	baseline, candidate string
-	margins             margins  // from -margin; units without one have their default
-	units               []string // from -unit, as written; nil: the default choice
-	others              string   // why no other units are gated than these
-	alpha               float64
-	pairing             pairing
 	md, json            bool
-	looks               *verdict.Looks // after which blocks a duel was judged; nil: the files are judged once
+	comment             string // file for a comment on a pull request; empty: none
 }
-
-// pairing says how it is known which samples belong together.
-type pairing int
-
-const (
-	pairingFromFiles pairing = iota // markers say so, or they are no pairs
-	pairingForced                   // -paired: first with first, second with second
-	pairingOff                      // -unpaired
-)
 
 const help = `perfgate judges two files of Go benchmark results: did the candidate become worse than the baseline?
 
 	perfgate [flags] baseline.txt candidate.txt
 	perfgate run -baseline COMMAND -candidate COMMAND [flags]     measure both servers first; perfgate run -h says more
+	perfgate bench -base REF [flags] [packages]                   measure Go benchmarks first; perfgate bench -h says more
+	perfgate prove -server COMMAND [flags]                        how often is it wrong here? perfgate prove -h says more
 
 Exit codes:
 	0  pass          worse by less than the margin, if it is worse at all: shown, not assumed
@@ -52,13 +40,21 @@ Flags:
 	                          3%  throughput (*/s), time and CPU per operation (ns/op, *-ns/op), B/op, allocs/op
 	                          5%  latency up to the 75th percentile (p50-ns)
 	                          10% up to the 99th (p90-ns, p95-ns, p99-ns), 20% beyond (p99.9-ns)
+	                          10% server-mem-bytes, the most memory that a server of a duel held
+	                          50% slow/op, the share of slow requests
+	                          A margin of 0% is for counts that do not scatter, such as allocs/op
 	-unit UNIT,...            gate these units and no others
-	-alpha LEVEL              highest chance of a false alarm over all rows, and of a false pass (default 0.05)
+	-require-better UNIT,...  no pass but where these units are shown to be better: all of the interval. Where nothing of
+	                          it is, that is regressed
+	-alpha LEVEL              highest chance of a false alarm over all rows, and of a false pass (default 0.05, or that of
+	                          the duel whose files they are)
 	-paired                   the n-th samples of both files belong together and were taken in turns, in drawn order
 	-unpaired                 they do not, whatever the files say
 	-md                       Markdown: appended to the file $GITHUB_STEP_SUMMARY where that is set, else printed
 	                          instead of the table
 	-json                     JSON instead of the table
+	-comment FILE             Markdown into FILE as well, short enough for a comment on a pull request: at most 60 kB,
+	                          failing rows first
 	-h                        this help
 
 Which samples belong together. Two runs one after the other also compare what else the machine did meanwhile, even if
@@ -67,18 +63,29 @@ taken, by a comment before them:
 
 	# rampart duel seed=42 block=1
 
-Samples of the same seed and block are a pair. Others are judged without pairs, which is the weaker test.
+Samples of the same seed and block are a pair. Others are judged without pairs, which is the weaker
+test. The files of perfgate run also say how the duel was planned: after which blocks it could end,
+-alpha, units, margins. They are judged exactly as the duel was. Flags count more, and a note says
+where they differ. Files that were cut or edited, or are of two duels, are not judged.
 
-Which units are gated. All with a known direction and a margin, in every benchmark that has them, but the load generator's
-own client-cpu-ns/op, and but one of two that say the same: ns/op beside a rate such as req/s, MB/s beside ns/op. The
-direction is that of a line "Unit req/s better=higher" in the file, else that of the name: */s higher; ns/op, *-ns/op, *-ns,
-B/op, allocs/op lower. What is not gated is named.
+What is read. What benchstat reads, and files as terminals, shells, CI and go test -json leave them.
+A result that cannot be read as it stands is named with its line: that is no pass, and nor is a unit
+that only some lines of a benchmark have. A printed number is no finer than its last digit, and B/op
+and allocs/op are cut: 9 is 9 to 10.
 
-How a verdict is made. Per benchmark and unit: exact signed-rank test of Wilcoxon on ln(baseline/candidate) of pairs, or
-Mann-Whitney without pairs, with the Hodges-Lehmann estimate and its interval. pass: the upper bound is below the margin.
-regressed: the lower bound is above 0 (over all rows by Holm's procedure) and it is no pass. Altogether pass needs all rows;
-one is enough for regressed. A benchmark that is missing in the candidate, or in doubt, is no pass. Beside it stands
-what benchstat says of the same samples: AGREES, SILENT (one of the two sees no difference), or CONTRADICTS.
+Which units are gated. All with a known direction and a margin, in every benchmark that has them,
+but the load generator's own client-cpu-ns/op, and but one of two that say the same: ns/op beside a
+rate such as req/s, MB/s beside ns/op. The direction is that of a line "Unit req/s better=higher" in
+the file, else that of the name: */s higher; ns/op, *-ns/op, *-ns, B/op, allocs/op lower. What is
+not gated is named.
+
+How a verdict is made. Per benchmark and unit: exact signed-rank test of Wilcoxon on
+ln(baseline/candidate) of pairs, or Mann-Whitney without pairs, with the Hodges-Lehmann estimate and
+its interval. pass: the upper bound is below the margin. regressed: the lower bound is above 0 (over
+all rows by Holm's procedure) and it is no pass. Altogether pass needs all rows; one is enough for
+regressed. A benchmark that is missing in the candidate, or in doubt, is no pass. Beside it stands
+what benchstat says of the same samples: AGREES, SILENT (one of the two sees no difference), or
+CONTRADICTS.
 
 Examples:
 	go test -run '^$' -bench . -count 10 > old.txt             # before the change
@@ -91,21 +98,27 @@ Examples:
 // define defines the flags of both forms of the command.
 func (o *options) define(flags *flag.FlagSet) {
 	flags.SetOutput(io.Discard) // run prints the error, once
-	o.margins = margins{}
-	flags.Var(o.margins, "margin", "")
-	flags.Func("unit", "", func(s string) error {
+	o.Margins = margins{}
+	flags.Var(margins(o.Margins), "margin", "")
+	flags.Func("unit", "", unitsInto(&o.Units))
+	flags.Func("require-better", "", unitsInto(&o.Require))
+	flags.Float64Var(&o.Alpha, "alpha", 0, "")
+	flags.BoolVar(&o.md, "md", false, "")
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.StringVar(&o.comment, "comment", "", "")
+}
+
+// unitsInto is a flag: units with commas between.
+func unitsInto(to *[]string) func(string) error {
+	return func(s string) error {
 		for unit := range strings.SplitSeq(s, ",") {
 			if unit = strings.TrimSpace(unit); unit == "" {
 				return errors.New("want units such as req/s,p99-ns")
 			}
-			o.units = append(o.units, unit)
+			*to = append(*to, unit)
 		}
-		o.others = "not in -unit"
 		return nil
-	})
-	flags.Float64Var(&o.alpha, "alpha", 0.05, "")
-	flags.BoolVar(&o.md, "md", false, "")
-	flags.BoolVar(&o.json, "json", false, "")
+	}
 }
 
 // parse parses flags that define defined.
@@ -115,10 +128,13 @@ func (o *options) parse(flags *flag.FlagSet, args []string) error {
 	} else if err != nil {
 		return fmt.Errorf("%w; -h explains all flags", err)
 	}
-	if !(o.alpha > 0 && o.alpha < 0.5) {
-		return fmt.Errorf("-alpha %v: want more than 0 and less than 0.5, such as 0.05", o.alpha)
-	}
-	return nil
+	var err error
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name == "alpha" && !(o.Alpha > 0 && o.Alpha < 0.5) {
+			err = fmt.Errorf("-alpha %v: want more than 0 and less than 0.5, such as 0.05", o.Alpha)
+		}
+	})
+	return err
 }
 
 func parseOptions(args []string) (options, error) {
@@ -133,19 +149,21 @@ func parseOptions(args []string) (options, error) {
 	case err != nil:
 		return options{}, err
 	case flags.NArg() != 2:
-		return options{}, fmt.Errorf("%d files: want two, baseline.txt and candidate.txt, after all flags; -h explains more", flags.NArg())
+		return options{}, fmt.Errorf("%d files: want two, baseline.txt and candidate.txt, after all flags; -h explains more",
+			flags.NArg())
 	case paired && unpaired:
 		return options{}, errors.New("-paired and -unpaired: want one of them at most")
 	case paired:
-		o.pairing = pairingForced
+		o.Pairing = gate.PairingForced
 	case unpaired:
-		o.pairing = pairingOff
+		o.Pairing = gate.PairingOff
 	}
 	o.baseline, o.candidate = flags.Arg(0), flags.Arg(1)
 	return o, nil
 }
 
-// margins is a flag: the fraction by which a unit may become worse, by the unit as [tidy] has it.
+// margins is a flag: the fraction by which a unit may become worse, by the unit as [gate.Tidy] has
+// it.
 type margins map[string]float64
 
 func (m margins) String() string { return "" }
@@ -156,16 +174,14 @@ func (m margins) Set(s string) error {
 		unit, percent, _ := strings.Cut(strings.TrimSpace(one), "=")
 		number, ok := strings.CutSuffix(percent, "%")
 		x, err := strconv.ParseFloat(number, 64)
-		if unit == "" || !ok || err != nil || !(x > 0 && x < 100) {
+		if unit == "" || !ok || err != nil || !(x >= 0 && x < 100) {
 			return fmt.Errorf("%q: want a unit and a percentage between 0%% and 100%%, such as req/s=3%%", one)
 		}
-		m[tidy(unit)] = x / 100
+		tidy := gate.Tidy(unit)
+		if _, twice := m[tidy]; twice {
+			return fmt.Errorf("%q: a margin of that unit for a second time; want one of each", one)
+		}
+		m[tidy] = math.Abs(x) / 100 // -0 is 0
 	}
 	return nil
-}
-
-// tidy returns the name under which a unit is compared: ns/op and sec/op are the same, in different sizes.
-func tidy(unit string) string {
-	_, tidied := benchunit.Tidy(1, unit)
-	return tidied
 }

@@ -2,16 +2,15 @@
 
 The server of rampart runs on one VM. A client on another VM ramps load onto it:
 levels of 1, 2, 4, 8... virtual users (VUs), until more VUs give no more. With
---flask_clients several client VMs share the VUs of each level: they begin at one
-agreed instant, their rates are added up and their latency histograms merged.
+--flask_clients several client VMs share the VUs of each level and begin at one
+agreed instant; the client program merges what they measured.
 
-The binaries come from `make pkb-binaries` in rampart. The first four samples are
-those of the benchmark that this one replaces: vus, rps, resp_time, req_failed.
+The binaries come from `make pkb-binaries` in rampart. The first four samples
+are those of the benchmark that this one replaces: vus, rps, resp_time and
+req_failed. The next one is the capacity, with its interval where there is one.
 """
 
-import base64
 import dataclasses
-import fractions
 import ipaddress
 import json
 import logging
@@ -20,9 +19,8 @@ import os
 import posixpath
 import re
 import shlex
-import struct
 import time
-import zlib
+from typing import Any, Callable
 
 from absl import flags
 from perfkitbenchmarker import background_tasks
@@ -45,8 +43,8 @@ flask_benchmark:
       vm_count: 1
 """
 
-# What `uname -m` says, what the names of the binaries say, and the machine field
-# of ELF.
+# What `uname -m` says, what the names of the binaries say, and the machine
+# field of ELF.
 _ARCHITECTURES = {'x86_64': 'amd64', 'aarch64': 'arm64'}
 _ELF_MACHINES = {'amd64': 62, 'arm64': 183}
 
@@ -62,7 +60,7 @@ _ITERATIONS = flags.DEFINE_integer(
 _DURATION = flags.DEFINE_string(
     'flask_duration',
     '30s',
-    'How long each level is measured: 80s, 1m30s, 500ms.',
+    'How long each level is measured: seconds, or 80s, 1m30s, 500ms.',
 )
 _CLIENTS = flags.DEFINE_integer(
     'flask_clients',
@@ -81,9 +79,13 @@ _PORT = flags.DEFINE_integer(
 )
 _STOP = flags.DEFINE_enum(
     'flask_stop',
-    'classic',
-    ['classic'],
-    'Rule that ends the ramp. classic: less than 5 % growth, or failures.',
+    None,
+    ['confident', 'classic'],
+    'Rule that ends the ramp. confident: levels are measured in turns until '
+    'two doublings are shown not to give 5 % more, and the capacity has an '
+    'interval. classic: one sample of each level, until one gives less than '
+    '5 % more. The default is confident, and classic with several clients, '
+    'which cannot measure in turns.',
 )
 _MAX_VUS = flags.DEFINE_integer(
     'flask_max_vus',
@@ -95,7 +97,7 @@ _MAX_VUS = flags.DEFINE_integer(
 _REQUEST_TIMEOUT = flags.DEFINE_string(
     'flask_request_timeout',
     '60s',
-    'A request that takes longer has failed.',
+    'A request that takes longer has failed: seconds, or as --flask_duration.',
 )
 _BINARIES = flags.DEFINE_string(
     'flask_binaries',
@@ -115,15 +117,23 @@ _READY_SECONDS = 60
 _STOP_SECONDS = 15
 # How often is asked whether it has.
 _POLL_SECONDS = 0.3
-# How far ahead the start of a level is, apart from what ssh and connecting take.
+# How far ahead the start of a level is, apart from what ssh and connecting
+# take.
 _LEAD_SECONDS = 3
-# The classic rule goes on with so much growth, in percent of the new level.
-_CLASSIC_GROWTH = 5
-# Clients that begin a larger share of the window apart are in doubt.
+# What each virtual user adds to it, and all of them at most: connections that
+# wait long for their first request are closed by servers.
+_CONNECT_SECONDS = 0.001
+_CONNECT_SECONDS_MAX = 5
+# How many levels a confident ramp puts between doublings, at most.
+_HALVINGS = 2
+# Clocks that are a larger share of the window apart are in doubt.
 _SKEW_SHARE = 0.05
 
+# A result of the client, or a level of one, as result.json has it.
+_Json = dict[str, Any]
 
-def GetConfig(user_config):
+
+def GetConfig(user_config: _Json) -> _Json:
   """Returns the configuration, with as many client VMs as the flags ask for."""
   config = configs.LoadConfig(BENCHMARK_CONFIG, user_config, BENCHMARK_NAME)
   clients = _CLIENTS.value
@@ -134,20 +144,16 @@ def GetConfig(user_config):
   return config
 
 
-def CheckPrerequisites(benchmark_config):
+def CheckPrerequisites(benchmark_config: Any) -> None:
   """Finds out before anything is provisioned what would fail afterwards.
-
-  Args:
-    benchmark_config: The configuration of the benchmark.
 
   Raises:
     errors.Setup.InvalidFlagConfigurationError: A flag has a wrong value.
     errors.Setup.MissingExecutableError: A binary is not there, or of another
       architecture than its name says.
   """
-  del benchmark_config
-  _Nanoseconds('flask_duration', _DURATION.value)
-  _Nanoseconds('flask_request_timeout', _REQUEST_TIMEOUT.value)
+  _Seconds('flask_duration', _DURATION.value)
+  _Seconds('flask_request_timeout', _REQUEST_TIMEOUT.value)
   if FLAGS['num_vms'].present:
     if FLAGS.num_vms < 1:
       raise errors.Setup.InvalidFlagConfigurationError(
@@ -158,17 +164,21 @@ def CheckPrerequisites(benchmark_config):
           f'--flask_clients={_CLIENTS.value} and --num_vms={FLAGS.num_vms} are '
           'both the number of client VMs: want one of them'
       )
+  clients = _ClientCount(benchmark_config)
+  if clients > 1 and _STOP.value == 'confident':
+    raise errors.Setup.InvalidFlagConfigurationError(
+        f'--flask_stop=confident with {clients} client VMs: want '
+        '--flask_stop=classic, because several clients cannot measure in turns'
+    )
   for arch in _ARCH.value:
     for program in ('server', 'client'):
       _CheckBinary(_BinaryPath(program, arch), arch)
 
 
-def Prepare(benchmark_spec):
-  """Starts the server, and waits until it answers every client.
-
-  Args:
-    benchmark_spec: The benchmark specification.
-  """
+def Prepare(benchmark_spec: Any) -> None:
+  """Starts the server, and waits until it answers every client."""
+  # Also after an error or an interrupt, which leave a load and a server behind.
+  benchmark_spec.always_call_cleanup = True
   server, clients = _Vms(benchmark_spec)
   background_tasks.RunThreaded(_Program.Install, [server] + clients)
   server.vm.AllowPort(
@@ -181,26 +191,31 @@ def Prepare(benchmark_spec):
   )
 
 
-def Run(benchmark_spec):
+def Run(benchmark_spec: Any) -> list[sample.Sample]:
   """Ramps load onto the server.
-
-  Args:
-    benchmark_spec: The benchmark specification.
 
   Returns:
     A list of sample.Sample: the best level, then all.
 
   Raises:
-    errors.Benchmarks.RunError: A client failed, or no level was accepted.
+    errors.Benchmarks.RunError: A client failed, the server ended, or no level
+      was accepted.
   """
   server, clients = _Vms(benchmark_spec)
   try:
     if len(clients) == 1:
-      levels, stop, version = _RampByClient(server, clients[0])
+      ramp = _RampByClient(server, clients[0])
     else:
-      levels, stop, version = _RampByLevels(server, clients)
+      ramp = _RampByLevels(server, clients)
+    if not server.Serves():
+      raise errors.Benchmarks.RunError(
+          f'the server on {server.vm.name} ended during the ramp'
+      )
   except errors.Benchmarks.RunError as e:
     raise errors.Benchmarks.RunError(f'{e}\n{_LogOf(server)}') from e
+  levels, stop = ramp['levels'], ramp['stop']
+  for doubt in ramp.get('doubts', []):
+    logging.warning('doubt: %s', doubt['text'])
   for level in levels:
     for doubt in level['doubts']:
       logging.warning('doubt at %d vus: %s', level['vus'], doubt['text'])
@@ -211,28 +226,24 @@ def Run(benchmark_spec):
         f'{_LogOf(server)}'
     )
   return _Samples(
-      levels,
+      ramp,
       {
           'flask_iterations': _ITERATIONS.value,
           'flask_duration': _DURATION.value,
           'flask_request_timeout': _REQUEST_TIMEOUT.value,
           'flask_clients': len(clients),
           'flask_port': _PORT.value,
-          'flask_stop': _STOP.value,
+          'flask_stop': _Stop(len(clients)),
           'flask_max_vus': _MAX_VUS.value,
-          'flask_rampart': version,
+          'flask_rampart': ramp['rampart'],
           'flask_stop_reason': stop['reason'],
           'flask_stop_detail': stop['detail'],
       },
   )
 
 
-def Cleanup(benchmark_spec):
-  """Stops what runs, and removes all files from the VMs.
-
-  Args:
-    benchmark_spec: The benchmark specification.
-  """
+def Cleanup(benchmark_spec: Any) -> None:
+  """Stops what runs, and removes all files from the VMs."""
   server, clients = _Vms(benchmark_spec)
   # Clients first: the server should not be seen to fail.
   try:
@@ -244,35 +255,47 @@ def Cleanup(benchmark_spec):
 # What the flags say.
 
 
-_DURATION_UNITS = {
-    'ns': 1,
-    'us': 10**3,
-    'µs': 10**3,
-    'μs': 10**3,
-    'ms': 10**6,
-    's': 10**9,
-    'm': 60 * 10**9,
-    'h': 3600 * 10**9,
-}
-_DURATION_PART = r'([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)'
+def _ClientCount(benchmark_config: Any) -> int:
+  """Returns how many client VMs there will be."""
+  if _CLIENTS.value is not None:
+    return _CLIENTS.value
+  if FLAGS['num_vms'].present:
+    return FLAGS.num_vms
+  if benchmark_config is None:
+    return 1
+  return benchmark_config.vm_groups['client'].vm_count
 
 
-def _Nanoseconds(flag, value):
-  """Returns a duration in nanoseconds; reads it as the client will."""
-  if re.fullmatch(rf'\+?({_DURATION_PART})+', value):
-    duration = sum(
-        fractions.Fraction(number) * _DURATION_UNITS[unit]
-        for number, unit in re.findall(_DURATION_PART, value)
-    )
-    if 10**6 <= duration <= 24 * _DURATION_UNITS['h']:
-      return int(duration)
+def _Stop(clients: int) -> str:
+  """Returns the rule that ends a ramp with so many clients."""
+  return _STOP.value or ('confident' if clients == 1 else 'classic')
+
+
+_UNITS = {'ns': 1e-9, 'us': 1e-6, 'µs': 1e-6, 'μs': 1e-6, 'ms': 1e-3}
+_UNITS |= {'s': 1, 'm': 60, 'h': 3600}
+_PART = rf'([0-9]+\.?[0-9]*|\.[0-9]+)({"|".join(_UNITS)})'
+
+
+def _Duration(value: str) -> str:
+  """Returns a duration as the client reads it: a bare number has seconds."""
+  return f'{value}s' if re.fullmatch(r'[0-9]+(\.[0-9]+)?', value) else value
+
+
+def _Seconds(flag: str, value: str) -> float:
+  """Returns a duration in seconds; reads it as the client will."""
+  duration = _Duration(value)
+  if re.fullmatch(rf'\+?({_PART})+', duration):
+    parts = re.findall(_PART, duration)
+    seconds = round(sum(float(n) * _UNITS[unit] for n, unit in parts), 9)
+    if 0.001 <= seconds <= 24 * 3600:
+      return seconds
   raise errors.Setup.InvalidFlagConfigurationError(
-      f'--{flag}={value}: want a duration with a unit, from 1ms to 24h, such '
-      'as 30s, 1m30s or 500ms'
+      f'--{flag}={value}: want seconds, or a duration with a unit, from 1ms to '
+      '24h, such as 30s, 1m30s or 500ms'
   )
 
 
-def _BinaryPath(program, arch):
+def _BinaryPath(program: str, arch: str) -> str:
   """Returns where the server or the client for an architecture is."""
   name = f'rampart-{program}-{arch}'
   if _BINARIES.value:
@@ -292,7 +315,7 @@ def _BinaryPath(program, arch):
   )
 
 
-def _CheckBinary(path, arch):
+def _CheckBinary(path: str, arch: str) -> None:
   """Raises MissingExecutableError if a file is no Linux program for arch."""
   with open(path, 'rb') as f:
     head = f.read(20)
@@ -317,29 +340,29 @@ class _Program:
     vm: The VM.
     kind: 'server' or 'client'.
     name: What it is called in messages; its folder's name.
-    sudo: What comes before commands that root must run.
+    sudo: What comes before commands that start it: root's where it must be.
   """
 
-  vm: object
+  vm: Any
   kind: str
   name: str
   sudo: str = ''
 
   @property
-  def folder(self):
+  def folder(self) -> str:
     return posixpath.join(vm_util.VM_TMP_DIR, f'flaskbench-{self.name}')
 
-  def Shell(self, command, **kwargs):
+  def Shell(self, command: str, **kwargs) -> tuple[str, str]:
     """Runs a command in the folder and returns standard output and error."""
     return self.vm.RemoteCommand(f'cd {self.folder} && {command}', **kwargs)
 
-  def Install(self):
+  def Install(self) -> None:
     """Puts the binary on the VM, instead of whatever an earlier run left."""
     arch = _ARCHITECTURES.get(self.vm.cpu_arch)
     if arch is None:
       raise errors.Benchmarks.UnsupportedConfigError(
-          f'{self.vm.name} is a machine of type {self.vm.cpu_arch}: want one of '
-          f'{", ".join(_ARCHITECTURES)}'
+          f'{self.vm.name} is a machine of type {self.vm.cpu_arch}: want one '
+          f'of {", ".join(_ARCHITECTURES)}'
       )
     self.Remove()
     self.vm.RemoteCommand(f'mkdir -p {self.folder}')
@@ -348,33 +371,58 @@ class _Program:
         posixpath.join(self.folder, f'rampart-{self.kind}'),
     )
     self.Shell(f'chmod 755 rampart-{self.kind}')
+    self.vm.Install('curl')
+    stdout, _ = self.vm.RemoteCommand('command -v curl', ignore_failure=True)
+    if not stdout:
+      raise errors.Benchmarks.PrepareException(
+          f'{self.vm.name} has no curl: install it, or let PerfKitBenchmarker '
+          '(--install_packages)'
+      )
+    if self.kind == 'client':
+      # The first of these commands installs Python, which is no part of a ramp.
+      self.vm.RobustRemoteCommand('true')
 
-  def Remove(self):
-    """Stops what the pid file names, if it is this program; removes all."""
+  def Remove(self) -> None:
+    """Stops all processes of this program, and removes all files."""
+    # Without the file no further one starts.
+    self.vm.RemoteCommand(f'sudo rm -f {self.folder}/rampart-{self.kind}')
     for signal in ('TERM', 'KILL'):
-      if not self._Running():
+      pids = self._Pids()
+      if not pids:
         break
       # It may have ended by itself meanwhile.
-      self.Shell(f'{self.sudo}kill -{signal} $(cat pid)', ignore_failure=True)
-      _Poll(lambda: not self._Running(), _STOP_SECONDS)
+      self.vm.RemoteCommand(
+          f'sudo kill -{signal} {" ".join(pids)}', ignore_failure=True
+      )
+      _Poll(lambda: not self._Pids(), _STOP_SECONDS)
     else:
-      if self._Running():
+      if self._Pids():
         raise errors.Resource.CleanupError(
             f'rampart-{self.kind} on {self.vm.name} does not stop'
         )
-    self.vm.RemoteCommand(f'rm -rf {self.folder}')
+    self.vm.RemoteCommand(f'sudo rm -rf {self.folder}')
 
-  def _Running(self):
-    """Whether the process in the pid file is this very program."""
-    pid = f'$(cat {self.folder}/pid)'
-    stdout, _ = self.vm.RemoteCommand(
-        f'test -s {self.folder}/pid && {self.sudo}test /proc/{pid}/exe -ef '
-        f'{self.folder}/rampart-{self.kind} && echo running || echo gone'
+  def Serves(self) -> bool:
+    """Whether the process that was started is there, and is this program."""
+    stdout, _ = self.Shell('cat pid', ignore_failure=True)
+    return stdout.strip() in self._Pids()
+
+  def _Pids(self) -> list[str]:
+    """Returns the processes whose program is in the folder, or was.
+
+    It is root who asks, whatever port the server has: to others, processes of
+    root do not tell their program.
+    """
+    path = f'$(cd {self.folder} 2>/dev/null && pwd -P || echo {self.folder})'
+    find = (
+        f'find /proc/[0-9]*/exe -maxdepth 0 -lname "{path}/*" 2>/dev/null'
+        ' | cut -d/ -f3'
     )
-    return 'running' in stdout
+    stdout, _ = self.vm.RemoteCommand(f'sudo sh -c {shlex.quote(find)}')
+    return stdout.split()
 
 
-def _Poll(condition, seconds):
+def _Poll(condition: Callable[[], bool], seconds: float) -> bool:
   """Waits until a condition holds, and says whether it does in time."""
   deadline = time.monotonic() + seconds
   while not condition():
@@ -384,7 +432,7 @@ def _Poll(condition, seconds):
   return True
 
 
-def _Vms(benchmark_spec):
+def _Vms(benchmark_spec: Any) -> tuple[_Program, list[_Program]]:
   """Returns the server and a list of the clients."""
   sudo = 'sudo ' if _PORT.value < 1024 else ''
   server = _Program(
@@ -397,32 +445,30 @@ def _Vms(benchmark_spec):
   return server, clients
 
 
-def _Ip(vm):
+def _Ip(vm: Any) -> str:
   # Of static VMs an internal address need not be known.
   return vm.internal_ip or vm.ip_address
 
 
-def _Address(ip):
+def _Address(ip: str) -> str:
   return f'[{ip}]:{_PORT.value}' if ':' in ip else f'{ip}:{_PORT.value}'
 
 
-def _Fetch(address):
+def _Fetch(address: str) -> str:
   """Returns a command that asks the server whether it is well."""
   return (
-      'http_proxy= all_proxy= $(command -v curl >/dev/null'
-      ' && echo curl -fsS -m 5 -o /dev/null'
-      ' || echo wget -nv -T 5 -t 1 -O /dev/null)'
+      'http_proxy= all_proxy= curl -fsS -m 5 -o /dev/null'
       f' http://{address}/healthz'
   )
 
 
-def _LogOf(server):
+def _LogOf(server: _Program) -> str:
   """Returns the last lines of the server's log, for messages."""
   stdout, stderr = server.Shell('tail -n 40 log', ignore_failure=True)
   return f'log of the server:\n{stdout or stderr}'
 
 
-def _StartServer(server):
+def _StartServer(server: _Program) -> None:
   """Starts the server and waits until it answers on its own VM."""
   # The shell that root runs makes the pid file, so that it holds the pid of the
   # server and not that of sudo.
@@ -433,49 +479,50 @@ def _StartServer(server):
   server.Shell(f'{server.sudo}sh -c {shlex.quote(start)}')
   # Another server may have the port and answer: this one must say that it has.
   ready = f'grep -q "^listening on" log && {_Fetch(_Address("127.0.0.1"))}'
-  # The process is a shell before it is the server: only that it is there counts.
-  state = f'({ready} && echo ready || test -d /proc/$(cat pid) || echo ended)'
-
-  says = ''
-
-  def Settled():
-    nonlocal says
-    says, _ = server.Shell(state, ignore_failure=True)
-    return 'ready' in says or 'ended' in says
-
-  _Poll(Settled, _READY_SECONDS)
-  if 'ready' not in says:
+  # The process is a shell before it is the server: that it is there counts.
+  says = _Await(
+      server, f'({ready} && echo ready || test -d /proc/$(cat pid) || echo end)'
+  )
+  if says:
     raise errors.Benchmarks.PrepareException(
-        f'the server on {server.vm.name} '
-        + ('ended' if 'ended' in says else 'does not answer')
-        + f'; {_LogOf(server)}'
+        f'the server on {server.vm.name} does not serve: {says}\n'
+        f'{_LogOf(server)}'
     )
 
 
-def _AwaitAnswer(client, server):
+def _AwaitAnswer(client: _Program, server: _Program) -> None:
   """Waits until the server answers a client."""
   address = _Address(_Ip(server.vm))
-  says = ''
-
-  def Answers():
-    nonlocal says
-    stdout, says = client.Shell(
-        f'{_Fetch(address)} && echo ready', ignore_failure=True
-    )
-    return 'ready' in stdout
-
-  if not _Poll(Answers, _READY_SECONDS):
+  says = _Await(client, f'{_Fetch(address)} && echo ready')
+  if says:
     raise errors.Benchmarks.PrepareException(
-        f'{client.vm.name} gets no answer from {address}: {says.strip()}; does a '
+        f'{client.vm.name} gets no answer from {address}: {says}; does a '
         f'firewall keep it from port {_PORT.value}?\n{_LogOf(server)}'
     )
+
+
+def _Await(program: _Program, command: str) -> str:
+  """Waits until a command says ready; returns what it said if it does not."""
+  stdout = stderr = ''
+
+  def Settled() -> bool:
+    nonlocal stdout, stderr
+    stdout, stderr = program.Shell(command, ignore_failure=True)
+    return bool(stdout)
+
+  _Poll(Settled, _READY_SECONDS)
+  if 'ready' in stdout:
+    return ''
+  return 'it ended' if stdout else stderr.strip() or 'it does not answer'
 
 
 # Ramps.
 
 
-def _RunClient(client, server, test, levels, **settings):
-  """Runs a client and returns its result as the dict of result.json.
+def _RunClient(
+    client: _Program, server: _Program, test: str, levels: int, **settings: Any
+) -> _Json:
+  """Runs a client and returns its result; RunError has its own words.
 
   Args:
     client: The client.
@@ -483,16 +530,12 @@ def _RunClient(client, server, test, levels, **settings):
     test: Name of the experiment.
     levels: How many levels it may have at most.
     **settings: Variables of the experiment beyond those of all.
-
-  Raises:
-    errors.Benchmarks.RunError: It failed, with its own words.
   """
   settings = {
       'SERVER': _Address(_Ip(server.vm)),
       'ITERATIONS': _ITERATIONS.value,
-      'DURATION': _DURATION.value,
-      'REQUEST_TIMEOUT': _REQUEST_TIMEOUT.value,
-      'STOP': _STOP.value,
+      'DURATION': _Duration(_DURATION.value),
+      'REQUEST_TIMEOUT': _Duration(_REQUEST_TIMEOUT.value),
       'RESULTS': posixpath.join(client.folder, 'results'),
       'OUTPUT': 'json',
       **settings,
@@ -500,12 +543,12 @@ def _RunClient(client, server, test, levels, **settings):
   environment = ' '.join(
       f'{name}={shlex.quote(str(value))}' for name, value in settings.items()
   )
-  window = _Nanoseconds('flask_duration', _DURATION.value) / 1e9
-  timeout = _Nanoseconds('flask_request_timeout', _REQUEST_TIMEOUT.value) / 1e9
+  window = _Seconds('flask_duration', _DURATION.value)
+  timeout = _Seconds('flask_request_timeout', _REQUEST_TIMEOUT.value)
   try:
-    # exec: what the pid file names, and what ends after the time, is the client.
+    # exec: what ends after the time is the client.
     stdout, _ = client.vm.RobustRemoteCommand(
-        f'cd {client.folder} && echo $$ >pid && exec env {environment}'
+        f'cd {client.folder} && exec env {environment}'
         f" ./rampart-client -test.run '^{test}$'",
         timeout=math.ceil(levels * (1.1 * window + 3 * timeout + 60)),
     )
@@ -522,36 +565,38 @@ def _RunClient(client, server, test, levels, **settings):
         f'{client.name} on {client.vm.name} ended without a result ({e}): '
         f'{stdout}'
     ) from e
-  for level in result['levels']:
-    level['cpus'] = result['machine']['cpus']
   return result
 
 
-def _RampByClient(server, client):
-  """Lets one client ramp; returns levels, stop and version."""
-  result = _RunClient(
+def _RampByClient(server: _Program, client: _Program) -> _Json:
+  """Lets one client ramp and returns its result."""
+  ramp = _RunClient(
       client,
       server,
       'TestRamp',
-      _MAX_VUS.value.bit_length(),
+      _MAX_VUS.value.bit_length() + _HALVINGS,
       MAX_VUS=_MAX_VUS.value,
+      STOP=_Stop(1),
   )
-  return result['levels'], result['stop'], result['rampart']
+  for level in ramp['levels']:
+    level['cpus'] = ramp['machine']['cpus']
+  return ramp
 
 
-def _RampByLevels(server, clients):
-  """Ramps with several clients; returns levels, stop and version."""
-  # What the first of these commands sets up would make the first level late.
-  background_tasks.RunThreaded(
-      lambda client: client.vm.RobustRemoteCommand('true'), clients
-  )
-  levels = []
-  previous = None
+def _RampByLevels(server: _Program, clients: list[_Program]) -> _Json:
+  """Ramps with several clients, of which the first merges what they measured.
+
+  The result is as that of one client. Its levels have those of the clients in
+  'clients', each with its 'cpus' and 'clock'.
+  """
+  clients[0].Shell('rm -f ramp.json')
+  measured = []
   vus = 1
-  while True:
-    level, version = _MeasureLevel(server, clients, vus)
-    level['accepted'], stop = _Classic(previous, level, _MAX_VUS.value)
-    levels.append(level)
+  while vus:
+    results, clocks = _MeasureLevel(server, clients, vus)
+    measured.append((results, clocks))
+    ramp = _Merge(server, clients[0], results)
+    level = ramp['levels'][-1]
     logging.info(
         'Injecting with %d vus. rps=%.2f resp_time=%.3f res_failed=%d',
         vus,
@@ -559,57 +604,34 @@ def _RampByLevels(server, clients):
         level['latency']['p95_ns'] / 1e6,
         level['failed'],
     )
-    if stop:
-      return levels, stop, version
-    previous = level
-    vus *= 2
+    vus = ramp.get('next_vus')
+  for level, (results, clocks) in zip(ramp['levels'], measured):
+    for part, result, clock in zip(level['clients'], results, clocks):
+      part.update(cpus=result['machine']['cpus'], clock=clock)
+    level['doubts'] += _DoubtsOf(clocks, level['window_ns'] / 1e9)
+  return ramp
 
 
-def _Classic(previous, level, max_vus):
-  """The stop rule of the client, for levels that several have measured.
-
-  Args:
-    previous: The level before; None: there was none.
-    level: The level that has just been measured.
-    max_vus: No level has more virtual users.
-
-  Returns:
-    Whether the level is accepted, and None if the ramp goes on with twice as
-    many virtual users, else why it ends: a dict with reason and detail.
-  """
-  rate = level['req_per_s']
-  before = previous['req_per_s'] if previous else 0
-  growth = (rate - before) * 100 / rate if rate else 0
-  if level['failed'] > 0:
-    return False, {
-        'reason': 'failures',
-        'detail': f'{level["failed"]} requests failed at {level["vus"]} vus',
-    }
-  if rate == 0:
-    return False, {
-        'reason': 'knee',
-        'detail': (
-            f'no request ended in the window of {level["window_ns"] / 1e9:g}s '
-            f'at {level["vus"]} vus'
-        ),
-    }
-  if growth < _CLASSIC_GROWTH:
-    return False, {
-        'reason': 'knee',
-        'detail': (
-            f'from {previous["vus"]} to {level["vus"]} vus: throughput '
-            f'{growth:+.2f} %, needed {_CLASSIC_GROWTH:+d} %'
-        ),
-    }
-  if level['vus'] > max_vus // 2:
-    return True, {
-        'reason': 'max-vus',
-        'detail': f'the next level would have more than {max_vus} vus',
-    }
-  return True, None
+def _Merge(server: _Program, client: _Program, results: list[_Json]) -> _Json:
+  """Lets a client add a level to the ramp, which it keeps, and judge it."""
+  names = [f'level-{number}.json' for number in range(1, len(results) + 1)]
+  for name, result in zip(names, results):
+    vm_util.CreateRemoteFile(
+        client.vm, json.dumps(result), posixpath.join(client.folder, name)
+    )
+  return _RunClient(
+      client,
+      server,
+      'TestMerge',
+      1,
+      MERGE=','.join(names),
+      RAMP='ramp.json',
+      MAX_VUS=_MAX_VUS.value,
+      STOP='classic',
+  )
 
 
-def _Split(vus, clients):
+def _Split(vus: int, clients: int) -> list[int]:
   """Splits virtual users: as even as can be, and at least one for a client."""
   clients = min(vus, clients)
   return [vus // clients + (i < vus % clients) for i in range(clients)]
@@ -623,15 +645,15 @@ class _Clock:
   most: float
 
   @property
-  def offset(self):
+  def offset(self) -> float:
     return (self.least + self.most) / 2
 
   @property
-  def uncertainty(self):
+  def uncertainty(self) -> float:
     return (self.most - self.least) / 2
 
 
-def _AskClock(client):
+def _AskClock(client: _Program) -> _Clock:
   """Asks a client for the time."""
   asked = time.time()
   stdout, _ = client.vm.RemoteCommand('date +%s.%N')
@@ -639,20 +661,27 @@ def _AskClock(client):
   return _Clock(float(stdout) - answered, float(stdout) - asked)
 
 
-def _MeasureLevel(server, clients, vus):
-  """Measures one level with several clients at once.
+def _DoubtsOf(clocks: list[_Clock], window: float) -> list[_Json]:
+  """Returns a doubt where clocks are apart, which they do not tell clients."""
+  apart = max(c.least for c in clocks) - min(c.most for c in clocks)
+  if apart <= _SKEW_SHARE * window:
+    return []
+  return [{
+      'kind': 'clocks',
+      'text': (
+          f'the clocks of two clients are at least {apart:.3f} s apart, so '
+          'their rates were not there at the same time: synchronize them'
+      ),
+  }]
 
-  Args:
-    server: The server.
-    clients: The clients. Where there are more than virtual users, the first.
-    vus: Virtual users of all together.
 
-  Returns:
-    The merged level, with the levels of the clients in 'clients', each with its
-    'clock'; and the version of the clients.
+def _MeasureLevel(
+    server: _Program, clients: list[_Program], vus: int
+) -> tuple[list[_Json], list[_Clock]]:
+  """Measures one level with clients at once; returns results and clocks.
 
-  Raises:
-    errors.Benchmarks.RunError: Clients failed, with their own words.
+  Where there are more clients than virtual users, it is the first of them.
+  RunError has the words of the clients that failed.
   """
   shares = _Split(vus, len(clients))
   clients = clients[: len(shares)]
@@ -662,7 +691,7 @@ def _MeasureLevel(server, clients, vus):
   lead = (
       _LEAD_SECONDS
       + 8 * max(clock.uncertainty for clock in clocks)
-      + 0.005 * max(shares)
+      + min(_CONNECT_SECONDS * max(shares), _CONNECT_SECONDS_MAX)
   )
   start_at = time.time() + max(clock.most for clock in clocks) + lead
 
@@ -675,6 +704,7 @@ def _MeasureLevel(server, clients, vus):
           1,
           VUS=share,
           START_AT=f'{start_at:.6f}',
+          STOP='classic',
       )
     except errors.Benchmarks.RunError as e:
       return e
@@ -687,137 +717,26 @@ def _MeasureLevel(server, clients, vus):
   failed = [r for r in results if isinstance(r, errors.Benchmarks.RunError)]
   if failed:
     raise errors.Benchmarks.RunError('\n'.join(str(e) for e in failed))
-  levels = [result['levels'][0] for result in results]
-  try:
-    merged = _MergeLevels(levels)
-  except ValueError as e:
-    raise errors.Benchmarks.RunError(f'level of {vus} vus: {e}') from e
-  for level, clock in zip(levels, clocks):
-    level['clock'] = clock
-  # Their own clocks do not tell clients that they disagree.
-  apart = max(c.least for c in clocks) - min(c.most for c in clocks)
-  if apart * 1e9 > _SKEW_SHARE * merged['window_ns']:
-    merged['doubts'].append({
-        'kind': 'clocks',
-        'text': (
-            f'the clocks of two clients are at least {apart:.3f} s apart, so '
-            'their rates were not there at the same time: synchronize them'
-        ),
-    })
-  return merged, results[0]['rampart']
-
-
-def _MergeLevels(levels):
-  """Makes one level of those that clients measured at the same time.
-
-  It is what the client itself makes of them: sums of counts and rates;
-  percentiles of the merged histogram; CPU time of the server, which each client
-  read from the same counter, over all requests; doubts of all.
-
-  Args:
-    levels: Dicts as in the levels of result.json.
-
-  Returns:
-    A dict of the same kind, with the levels in 'clients'.
-
-  Raises:
-    ValueError: A histogram cannot be read, or does not go with the others.
-  """
-  histogram = _Histogram()
-  for number, level in enumerate(levels, 1):
-    encoded = level['latency'].get('histogram_us')
-    one = _Histogram.Decode(encoded) if encoded else _Histogram()
-    if one.total != level['requests']:
-      raise ValueError(
-          f'client {number} has {level["requests"]} requests and {one.total} '
-          'latencies'
-      )
-    histogram.Add(one)
-
-  def Sum(key):
-    return sum(level[key] for level in levels)
-
-  requests, rate = Sum('requests'), Sum('req_per_s')
-  window = max(level['window_ns'] for level in levels)
-  merged = {
-      'vus': Sum('vus'),
-      'accepted': all(level['accepted'] for level in levels),
-      'partial': any(level.get('partial') for level in levels),
-      'warmup_ns': max(level['warmup_ns'] for level in levels),
-      'window_ns': window,
-      'requests': requests,
-      'completed': Sum('completed'),
-      'req_per_s': rate,
-      'failed': Sum('failed'),
-      'failures': {},
-      'latency': {
-          'mean_ns': sum(
-              level['latency']['mean_ns'] * level['requests']
-              for level in levels
-          )
-          // max(requests, 1),
-          'p50_ns': 1000 * histogram.Percentile(50),
-          'p95_ns': 1000 * histogram.Percentile(95),
-          'p99_ns': 1000 * histogram.Percentile(99),
-          'max_ns': 1000 * histogram.Percentile(100),
-      },
-      'injector': {
-          'busy': max(level['injector']['busy'] for level in levels),
-          'delay_ns': max(level['injector']['delay_ns'] for level in levels),
-      },
-      'doubts': [],
-      'clients': levels,
-  }
-  for number, level in enumerate(levels, 1):
-    for name, count in level['failures'].items():
-      merged['failures'][name] = merged['failures'].get(name, 0) + count
-    for doubt in level['doubts']:
-      merged['doubts'].append(
-          {'kind': doubt['kind'], 'text': f'client {number}: {doubt["text"]}'}
-      )
-  know = [level for level in levels if 'server_cpu_ns_per_op' in level]
-  if know and rate:
-    busy = sum(
-        level['server_cpu_ns_per_op'] * level['req_per_s'] * level['window_ns']
-        for level in know
-    ) / sum(level['window_ns'] for level in know)
-    merged['server_cpu_ns_per_op'] = busy / rate
-  if all('cpu_cores' in level['injector'] for level in levels):
-    cores = sum(level['injector']['cpu_cores'] for level in levels)
-    merged['injector']['cpu_cores'] = cores
-    if rate:
-      merged['client_cpu_ns_per_op'] = cores * 1e9 / rate
-  starts = [level.get('started_unix_ns', 0) for level in levels]
-  if all(starts):
-    merged['started_unix_ns'] = min(starts)
-    apart = max(starts) - min(starts)
-    if apart > _SKEW_SHARE * window:
-      merged['doubts'].append({
-          'kind': 'start-skew',
-          'text': (
-              f'clients began up to {apart / 1e6:.0f}ms apart, '
-              f'{100 * apart / window:.0f} % of the window: their rates were '
-              'not there at the same time'
-          ),
-      })
-  return merged
+  return results, clocks
 
 
 # Samples.
 
 
-def _Samples(levels, metadata):
+def _Samples(ramp: _Json, metadata: _Json) -> list[sample.Sample]:
   """Returns the samples of the best level, as ever, then those of all."""
+  levels = ramp['levels']
 
   def Metadata(level):
     latency = level['latency']
+    doubts = level['doubts'] + ramp.get('doubts', [])
     result = {
         **metadata,
         'flask_vus': level['vus'],
         'flask_accepted': level['accepted'],
         'flask_p50_ms': latency['p50_ns'] / 1e6,
         'flask_p99_ms': latency['p99_ns'] / 1e6,
-        'flask_doubts': ', '.join(sorted({d['kind'] for d in level['doubts']})),
+        'flask_doubts': ', '.join(sorted({d['kind'] for d in doubts})),
     }
     if level['failures']:
       result['flask_failures'] = ', '.join(
@@ -841,10 +760,40 @@ def _Samples(levels, metadata):
         ),
     ]
 
-  # Each accepted level has more throughput than the one before.
+  def Bounds(name, of):
+    return {
+        f'flask_{name}_{end}': of[end]
+        for end in ('lower', 'upper')
+        if end in of
+    }
+
+  # It is the one of the capacity.
   best = [level for level in levels if level['accepted']][-1]
   samples = [sample.Sample('vus', best['vus'], 'vus', Metadata(best))]
   samples += Triple(best)
+  capacity = ramp['capacity']
+  samples.append(
+      sample.Sample(
+          'capacity',
+          capacity['req_per_s'],
+          'rps',
+          {**Metadata(best), **Bounds('capacity', capacity)},
+      )
+  )
+  if 'knee_vus' in ramp:
+    knee = {
+        end: ramp[f'knee_vus_{end}']
+        for end in ('lower', 'upper')
+        if f'knee_vus_{end}' in ramp
+    }
+    samples.append(
+        sample.Sample(
+            'knee',
+            ramp['knee_vus'],
+            'vus',
+            {**Metadata(best), **Bounds('knee', knee)},
+        )
+    )
   for level in levels:
     samples += Triple(level, 'level_')
     for number, client in enumerate(level.get('clients', [level]), 1):
@@ -864,112 +813,3 @@ def _Samples(levels, metadata):
         }
         samples.append(sample.Sample('start_skew', skew, 'ms', about))
   return samples
-
-
-# Histograms.
-
-
-class _Histogram:
-  """An HdrHistogram: counts of values, which have a fixed number of digits.
-
-  Values are in groups that double in width ("buckets"), each with the same
-  number of steps, of which the lower half is in the group before.
-
-  Attributes:
-    total: How many values there are.
-  """
-
-  _COMPRESSED = 0x1C849304
-  _PLAIN = 0x1C849303
-  # Four bits of the cookie hold the width of words.
-  _COOKIE = ~0xF0
-
-  def __init__(self, digits=None, lowest=1):
-    self._digits = digits
-    self._unit = lowest.bit_length() - 1
-    self._counts = {}
-    self.total = 0
-
-  @classmethod
-  def Decode(cls, text):
-    """Reads the compressed V2 encoding in base64; ValueError if it is none."""
-    try:
-      raw = base64.b64decode(text, validate=True)
-      cookie, length = struct.unpack_from('>iI', raw)
-      if cookie & cls._COOKIE != cls._COMPRESSED:
-        raise ValueError(f'cookie {cookie:#x}')
-      raw = zlib.decompress(raw[8 : 8 + length])
-      cookie, length, shift, digits, lowest, _, ratio = struct.unpack_from(
-          '>iIiiqqd', raw
-      )
-      if cookie & cls._COOKIE != cls._PLAIN:
-        raise ValueError(f'inner cookie {cookie:#x}')
-      if shift != 0 or ratio != 1 or not 1 <= digits <= 5 or lowest < 1:
-        raise ValueError('values that are shifted or scaled')
-      if len(raw) != 40 + length:
-        raise ValueError(f'{len(raw) - 40} bytes of counts, said to be {length}')
-      histogram = cls(digits, lowest)
-      index = 0
-      for count in cls._Numbers(raw[40:]):
-        if count < 0:  # so many values that did not occur
-          index -= count
-          continue
-        if count:
-          histogram._counts[index] = count
-          histogram.total += count
-        index += 1
-      return histogram
-    except (ValueError, struct.error, zlib.error, IndexError) as e:
-      raise ValueError(f'no histogram in the V2 encoding: {e}') from e
-
-  @staticmethod
-  def _Numbers(raw):
-    """Yields ZigZag numbers of seven bits a byte; a ninth byte has eight."""
-    at = 0
-    while at < len(raw):
-      number = shift = 0
-      while True:
-        byte = raw[at]
-        at += 1
-        if shift == 56:
-          number |= byte << shift
-          break
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-          break
-        shift += 7
-      yield (number >> 1) ^ -(number & 1)
-
-  def Add(self, other):
-    """Adds the values of another; ValueError if it has another resolution."""
-    if other._digits is None:
-      return
-    if self._digits is None:
-      self._digits, self._unit = other._digits, other._unit
-    if (self._digits, self._unit) != (other._digits, other._unit):
-      raise ValueError('histograms of different resolution cannot be merged')
-    for index, count in other._counts.items():
-      self._counts[index] = self._counts.get(index, 0) + count
-    self.total += other.total
-
-  def Percentile(self, percentile):
-    """Returns the highest value that counts as the one at a percentile."""
-    if not self.total:
-      return 0
-    rank = int(min(max(percentile / 100 * self.total + 0.5, 1), self.total))
-    for index in sorted(self._counts):
-      rank -= self._counts[index]
-      if rank <= 0:
-        return self._Highest(index)
-    raise AssertionError('fewer values than their total')
-
-  def _Highest(self, index):
-    """Returns the highest value that an index stands for."""
-    # 2 * 10^digits steps, rounded up to a power of two; half of them a group.
-    half = (2 * 10**self._digits - 1).bit_length() - 1
-    bucket, step = (index >> half) - 1, index & ((1 << half) - 1)
-    if bucket < 0:
-      bucket = 0
-    else:
-      step += 1 << half
-    return ((step + 1) << (bucket + self._unit)) - 1

@@ -1,4 +1,4 @@
-"""Tests flaskbench_benchmark: runs the real programs on VMs that are this machine.
+"""Tests flaskbench_benchmark with real programs on VMs that are this machine.
 
 test.sh runs it with the small stand-in for PerfKitBenchmarker that lies beside
 it, or with a real one. RAMPART is where rampart is, if not around this file.
@@ -12,7 +12,9 @@ import re
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -34,7 +36,7 @@ FLAGS.mark_as_parsed()
 RAMPART = pathlib.Path(
     os.environ.get('RAMPART') or pathlib.Path(__file__).resolve().parents[2]
 )
-BINARIES = RAMPART / 'bin' / 'pkb'
+BINARIES = RAMPART / (os.environ.get('BIN') or 'bin') / 'pkb'
 GOLDEN = RAMPART / 'testdata' / 'pkb'
 
 
@@ -52,6 +54,11 @@ class LocalVm:
 
   Like the VMs of users, it is equal to another of the same address, and so it
   cannot be the key of a dict.
+
+  Attributes:
+    path: Where its shell looks for programs.
+    user: Who the commands are run by; None: whoever runs the test.
+    installed: Packages that were asked for.
   """
 
   __hash__ = None
@@ -62,6 +69,11 @@ class LocalVm:
     self.cpu_arch = os.uname().machine
     self.commands = []
     self.ports = []
+    self.installed = []
+    self.user = None
+    self.path = os.environ['PATH']
+    if not shutil.which('sudo'):
+      self.path += ':' + case.Program('sudo', 'exec "$@"')
     self._case = case
 
   def __eq__(self, other):
@@ -71,7 +83,12 @@ class LocalVm:
     self._case.assertEqual({}, kwargs)
     return self._Run(command, 20, ignore_failure)
 
+  def Install(self, package):
+    if package not in self.installed:
+      self.installed.append(package)
+
   def RobustRemoteCommand(self, command, timeout=None, ignore_failure=False):
+    self.Install('python')
     # The real one makes it an argument of a script that wants a whole number.
     self._case.assertIsInstance(timeout, (int, type(None)))
     return self._Run(command, 60, ignore_failure)
@@ -88,8 +105,11 @@ class LocalVm:
         text=True,
         timeout=timeout,
         cwd='/',
-        env={'PATH': os.environ['PATH']},
+        env={'PATH': self.path},
         check=False,
+        user=self.user,
+        group=self.user,
+        extra_groups=None if self.user is None else [],
     )
     if done.returncode and not ignore_failure:
       raise errors.VirtualMachine.RemoteCommandError(
@@ -100,15 +120,60 @@ class LocalVm:
 
   def PushFile(self, source_path, remote_path=''):
     shutil.copyfile(source_path, remote_path)
+    if self.user is not None:
+      os.chown(remote_path, self.user, self.user)
 
   def AllowPort(self, start_port, end_port=None, source_range=None):
     self.ports.append((start_port, end_port, source_range))
 
 
-def FreePort():
-  with socket.socket() as s:
-    s.bind(('127.0.0.1', 0))
-    return s.getsockname()[1]
+def FreePort(ports=(0,)):
+  """Returns one of the ports that nobody has; 0: any."""
+  for port in ports:
+    with socket.socket() as s:
+      try:
+        s.bind(('127.0.0.1', port))
+      except OSError:
+        continue
+      return s.getsockname()[1]
+  raise unittest.SkipTest(f'no free port in {ports}')
+
+
+def Sudo(case):
+  """Returns a folder with a sudo that lets the test, which is root, do it."""
+
+  class Handler(socketserver.StreamRequestHandler):
+
+    def handle(self):
+      cwd, args = json.loads(self.rfile.readline())
+      done = subprocess.run(
+          args, cwd=cwd, capture_output=True, text=True, check=False
+      )
+      answer = [done.returncode, done.stdout, done.stderr]
+      self.wfile.write(json.dumps(answer).encode())
+
+  path = tempfile.mkdtemp(dir=case.folder)
+  os.chmod(path, 0o755)
+  server = socketserver.ThreadingUnixStreamServer(f'{path}/socket', Handler)
+  os.chmod(f'{path}/socket', 0o777)
+  thread = threading.Thread(target=server.serve_forever)
+  thread.start()
+  case.addCleanup(server.server_close)
+  case.addCleanup(thread.join)
+  case.addCleanup(server.shutdown)
+  program = pathlib.Path(path, 'sudo')
+  program.write_text(f'''#!{sys.executable} -I
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as s:
+  s.connect('{path}/socket')
+  s.sendall(json.dumps([os.getcwd(), sys.argv[1:]]).encode() + b'\\n')
+  code, out, err = json.load(s.makefile())
+sys.stdout.write(out)
+sys.stderr.write(err)
+sys.exit(code)
+''')
+  program.chmod(0o755)
+  return path
 
 
 def Processes(folder):
@@ -196,11 +261,13 @@ class PrerequisitesTest(FlagsTestCase):
         '1000µs': 10**6,
         '1000000ns': 10**6,
         '24h': 86400 * 10**9,
+        '30': 30 * 10**9,
+        '0.5': 5 * 10**8,
     }.items():
       with self.subTest(value):
         # The client would refuse what it cannot read.
         self.assertEqual(
-            want, flaskbench_benchmark._Nanoseconds('flask_duration', value)
+            want / 1e9, flaskbench_benchmark._Seconds('flask_duration', value)
         )
         self.Set(flask_duration=value, flask_request_timeout=value)
         self.Check()
@@ -208,7 +275,6 @@ class PrerequisitesTest(FlagsTestCase):
   def testWrongDurations(self):
     for value in (
         '',
-        '30',
         's',
         '30 s',
         '-30s',
@@ -255,6 +321,25 @@ class PrerequisitesTest(FlagsTestCase):
     self.Set(num_vms=0)
     self.Refused('--num_vms=0')
 
+  def testSeveralClientsHaveTheClassicRule(self):
+    config = types.SimpleNamespace(
+        vm_groups={'client': types.SimpleNamespace(vm_count=3)}
+    )
+    flaskbench_benchmark.CheckPrerequisites(config)
+    self.Set(flask_stop='confident')
+    self.Check()
+    words = ('--flask_stop=confident with 3 client VMs', '--flask_stop=classic')
+    with self.assertRaises(
+        errors.Setup.InvalidFlagConfigurationError
+    ) as raised:
+      flaskbench_benchmark.CheckPrerequisites(config)
+    for word in words:
+      self.assertIn(word, str(raised.exception))
+    self.Set(flask_clients=2)
+    self.Refused('--flask_stop=confident with 2 client VMs')
+    self.Set(flask_stop='classic')
+    self.Check()
+
   def testBinaries(self):
     error = errors.Setup.MissingExecutableError
     with tempfile.TemporaryDirectory() as folder:
@@ -299,7 +384,7 @@ class RunTest(FlagsTestCase):
         flask_binaries=str(BINARIES),
         flask_port=FreePort(),
         flask_iterations=1000,
-        flask_duration='200ms',
+        flask_duration='0.2',  # seconds, as PerfKitBenchmarker has them
         flask_max_vus=4,
     )
 
@@ -307,6 +392,15 @@ class RunTest(FlagsTestCase):
     patch = mock.patch.object(*args)
     patch.start()
     self.addCleanup(patch.stop)
+
+  def Program(self, name, script):
+    """Makes a program and returns its folder."""
+    folder = tempfile.mkdtemp(dir=self.folder)
+    os.chmod(folder, 0o755)
+    path = pathlib.Path(folder, name)
+    path.write_text(f'#!/bin/sh\n{script}\n')
+    path.chmod(0o755)
+    return folder
 
   def AssertNothingRuns(self):
     left = Processes(self.folder)
@@ -349,7 +443,20 @@ class RunTest(FlagsTestCase):
     )
     accepted = [s for s in levels if s.metadata['flask_accepted']]
     self.assertEqual(accepted[-1].value, best[1].value)
-    self.assertEqual(max(s.value for s in accepted), best[1].value)
+    capacity = samples[4]
+    self.assertEqual(('capacity', 'rps'), (capacity.metric, capacity.unit))
+    rule = 'confident' if clients == 1 else 'classic'
+    self.assertEqual({rule}, {s.metadata['flask_stop'] for s in samples})
+    if rule == 'classic':
+      self.assertEqual(max(s.value for s in accepted), best[1].value)
+      self.assertEqual(best[1].value, capacity.value)
+      self.assertNotIn('flask_capacity_lower', capacity.metadata)
+    else:
+      lower = capacity.metadata['flask_capacity_lower']
+      self.assertLess(lower, capacity.value)
+      self.assertLess(
+          capacity.value, capacity.metadata['flask_capacity_upper']
+      )
     self.assertEqual(accepted[-1].metadata['flask_vus'], best[0].value)
     self.assertGreater(best[1].value, 0)
     self.assertGreater(best[2].value, 0)
@@ -358,7 +465,7 @@ class RunTest(FlagsTestCase):
       self.assertTrue(all(k.startswith('flask_') for k in s.metadata), s)
       self.assertEqual(clients, s.metadata['flask_clients'])
       self.assertEqual(1000, s.metadata['flask_iterations'])
-      self.assertEqual('200ms', s.metadata['flask_duration'])
+      self.assertEqual('0.2', s.metadata['flask_duration'])
       self.assertIn(s.metadata['flask_stop_reason'], ('knee', 'max-vus'))
       self.assertIsInstance(s.metadata['flask_doubts'], str)
       self.assertGreater(s.metadata['flask_p50_ms'], 0)
@@ -398,11 +505,16 @@ class RunTest(FlagsTestCase):
       self.assertEqual(want, os.readlink(f'/proc/{pid}/fd/{stream}'))
     self.assertEqual(pid, os.getsid(pid))
 
+    self.assertEqual(['curl'], server.installed)
+    self.assertEqual(['curl', 'python'], client.installed)
     for _ in range(2):  # PerfKitBenchmarker may run it several times
-      self.CheckSamples(flaskbench_benchmark.Run(spec), clients=1)
+      samples = flaskbench_benchmark.Run(spec)
+      self.CheckSamples(samples, clients=1)
+    self.assertEqual(['curl', 'python'], client.installed, 'not while timed')
+    self.CheckVersion(samples[0].metadata['flask_rampart'])
     ramp = client.commands[-1]
     self.assertIn("-test.run '^TestRamp$'", ramp)
-    self.assertIn('STOP=classic', ramp)
+    self.assertIn('STOP=confident', ramp)
 
     flaskbench_benchmark.Cleanup(spec)
     self.AssertNothingRuns()
@@ -411,10 +523,31 @@ class RunTest(FlagsTestCase):
       self.assertNotEqual(0, s.connect_ex(('127.0.0.1', FLAGS.flask_port)))
     flaskbench_benchmark.Cleanup(spec)  # once more does no harm
 
+  def CheckVersion(self, version):
+    """Checks that the client knows its commit, where git does."""
+    git = subprocess.run(
+        ['git', '-C', RAMPART, 'rev-parse', 'HEAD'],
+        capture_output=True,
+        text=True,
+        check=False,
+    ) if shutil.which('git') else None
+    if git and git.returncode == 0:
+      self.assertIn(git.stdout.strip(), version)
+
+  def testClassicRuleOfOneClient(self):
+    self.Set(flask_stop='classic')
+    spec = self.Prepared()
+    samples = flaskbench_benchmark.Run(spec)
+    self.assertIn('STOP=classic', spec.vm_groups['client'][0].commands[-1])
+    self.assertEqual('classic', samples[0].metadata['flask_stop'])
+
   def testThreeClients(self):
     spec = self.Prepared(clients=3)
-    samples = flaskbench_benchmark.Run(spec)
-    self.CheckSamples(samples, clients=3)
+    for _ in range(2):  # the second is a ramp of its own
+      for vm in spec.vm_groups['client']:
+        vm.commands.clear()
+      samples = flaskbench_benchmark.Run(spec)
+      self.CheckSamples(samples, clients=3)
     skews = [s for s in samples if s.metric == 'start_skew']
     self.assertEqual(
         len([s for s in samples if s.metric == 'client_cpu_share']), len(skews)
@@ -440,15 +573,45 @@ class RunTest(FlagsTestCase):
 
   def testNoLevelAccepted(self):
     spec = self.Prepared(clients=2)
-    level = {**Golden('merged.json'), 'vus': 1, 'failed': 3}
+    ramp = json.loads((GOLDEN / 'merged.json').read_text())
+    detail = '3 requests failed at 1 vus'
+    ramp['stop'] = {'reason': 'failures', 'detail': detail}
     with mock.patch.object(
-        flaskbench_benchmark, '_MeasureLevel', return_value=(level, 'v0')
+        flaskbench_benchmark, '_RampByLevels', return_value=ramp
     ):
       words = self.RunFails(spec)
-    self.assertIn(
-        'no level was accepted: failures (3 requests failed at 1 vus)', words
-    )
+    self.assertIn(f'no level was accepted: failures ({detail})', words)
     self.assertIn('listening on', words)
+
+  def testFailuresOfOneClientEndTheRamp(self):
+    spec = self.Prepared(clients=2)
+    measure = flaskbench_benchmark._MeasureLevel
+
+    def MeasureLevel(server, clients, vus):
+      results, clocks = measure(server, clients, vus)
+      if vus == 2:
+        results[1]['levels'][0]['failures'] = {'reset': 3}
+      return results, clocks
+
+    with mock.patch.object(flaskbench_benchmark, '_MeasureLevel', MeasureLevel):
+      samples = flaskbench_benchmark.Run(spec)
+    self.assertEqual(1, samples[0].value)
+    self.assertEqual('failures', samples[0].metadata['flask_stop_reason'])
+    failed = [s for s in samples if s.metric == 'level_req_failed']
+    self.assertEqual([0, 3], [s.value for s in failed])
+    self.assertEqual('reset 3', failed[1].metadata['flask_failures'])
+
+  def testLevelsThatCannotBeMerged(self):
+    spec = self.Prepared(clients=2)
+    measure = flaskbench_benchmark._MeasureLevel
+
+    def MeasureLevel(server, clients, vus):
+      results, clocks = measure(server, clients, vus)
+      return [results[0]] * len(results), clocks
+
+    with mock.patch.object(flaskbench_benchmark, '_MeasureLevel', MeasureLevel):
+      words = self.RunFails(spec)
+    self.assertIn('the level of client 2 is that of client 1', words)
 
   def Pid(self, name):
     path = pathlib.Path(vm_util.VM_TMP_DIR, f'flaskbench-{name}', 'pid')
@@ -462,24 +625,110 @@ class RunTest(FlagsTestCase):
     self.assertNotIn(earlier, Processes(self.folder))
 
   def testOnlyTheServerIsStopped(self):
-    spec = self.Prepared()
-    pid = self.Pid('server')
     stranger = subprocess.Popen(['sleep', '60'])
     self.addCleanup(stranger.wait)
     self.addCleanup(stranger.kill)
-    path = pathlib.Path(vm_util.VM_TMP_DIR, 'flaskbench-server', 'pid')
-    for content in (str(stranger.pid), '', '4194305'):
-      path.write_text(content)
-      server, _ = flaskbench_benchmark._Vms(spec)
-      self.assertFalse(server._Running())
-    path.write_text(str(stranger.pid))
+    for content in (str(stranger.pid), '', '4194305', None):
+      with self.subTest(content):
+        spec = self.Prepared()
+        home = pathlib.Path(vm_util.VM_TMP_DIR, 'flaskbench-server')
+        if content is None:
+          shutil.rmtree(home)
+        else:
+          (home / 'pid').write_text(content)
+        server, _ = flaskbench_benchmark._Vms(spec)
+        self.assertFalse(server.Serves())
+        flaskbench_benchmark.Cleanup(spec)
+        self.assertIsNone(stranger.poll())
+        self.assertEqual([], Processes(self.folder))
+
+  def testServerOfRootIsNotLeftBehind(self):
+    if os.getuid() != 0:
+      self.skipTest('only root can be root and another user')
+    nobody = 65534
+    os.chmod(self.folder, 0o777)
+    sudo = Sudo(self)  # before what the specification cleans up with it
+    spec = self.Spec()
+    for vm in spec.vm_groups['server'] + spec.vm_groups['client']:
+      vm.user, vm.path = nobody, f'{sudo}:{vm.path}'
+    FLAGS.flask_port = FreePort(range(1000, 1024))
+    flaskbench_benchmark.Prepare(spec)
+    self.assertEqual(0, os.stat(f'/proc/{self.Pid("server")}').st_uid)
+    FLAGS.flask_port = 8080  # as whoever forgets it when he cleans up
     flaskbench_benchmark.Cleanup(spec)
-    self.assertIsNone(stranger.poll())
-    # It was this test that lost the server.
-    os.kill(pid, signal.SIGTERM)
-    self.assertTrue(
-        flaskbench_benchmark._Poll(lambda: not Processes(self.folder), 10)
+    self.assertEqual([], Processes(self.folder))
+    self.assertEqual([], os.listdir(vm_util.VM_TMP_DIR))
+
+  def testServerThatDiesFailsTheRun(self):
+    self.Set(flask_duration='1s', flask_stop='classic')
+    spec = self.Prepared()
+    result = pathlib.Path(
+        vm_util.VM_TMP_DIR, 'flaskbench-client-1/results/latest/result.json'
     )
+    home = f'{vm_util.VM_TMP_DIR}/flaskbench-server'
+
+    def Kill():
+      self.assertTrue(flaskbench_benchmark._Poll(result.exists, 30))
+      while pids := Processes(home):
+        for pid in pids:
+          os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=Kill)
+    killer.start()
+    words = self.RunFails(spec)
+    killer.join()
+    # Without being asked, it would have been the result of the first level.
+    self.assertIn('the server on pkb-0 ended during the ramp', words)
+    self.assertRegex(words, '(?s)log of the server:.*listening on')
+
+  def testRunThatIsInterruptedLeavesNothing(self):
+    self.Set(flask_duration='60s')
+    for clients in (1, 2):
+      with self.subTest(clients=clients):
+        spec = self.Prepared(clients)
+        failed = []
+        run = threading.Thread(
+            target=lambda: failed.append(self.RunFails(spec))
+        )
+        run.start()
+        path = f'{vm_util.VM_TMP_DIR}/flaskbench-client-1'
+        self.assertTrue(flaskbench_benchmark._Poll(lambda: Processes(path), 20))
+        flaskbench_benchmark.Cleanup(spec)
+        self.assertEqual([], Processes(self.folder))
+        run.join()
+        self.assertEqual(1, len(failed))
+
+  def testCleanupIsAskedForFirst(self):
+    spec = self.Spec()
+    spec.vm_groups['server'][0].cpu_arch = 'riscv64'
+    with self.assertRaises(errors.VmUtil.ThreadException):
+      flaskbench_benchmark.Prepare(spec)
+    self.assertTrue(spec.always_call_cleanup)
+
+  def testNoCurl(self):
+    spec = self.Spec()
+    folder = tempfile.mkdtemp(dir=self.folder)
+    server = spec.vm_groups['server'][0]
+    for entry in server.path.split(':'):
+      for program in os.listdir(entry) if os.path.isdir(entry) else []:
+        if program != 'curl' and not os.path.lexists(f'{folder}/{program}'):
+          os.symlink(f'{entry}/{program}', f'{folder}/{program}')
+    server.path = folder
+    begun = time.monotonic()
+    with self.assertRaises(errors.VmUtil.ThreadException) as raised:
+      flaskbench_benchmark.Prepare(spec)
+    self.assertIn('pkb-0 has no curl: install it', str(raised.exception))
+    self.assertLess(time.monotonic() - begun, 8)
+
+  def testServerThatDoesNotAnswerItself(self):
+    self.enterPatch(flaskbench_benchmark, '_READY_SECONDS', 1)
+    spec = self.Spec()
+    server = spec.vm_groups['server'][0]
+    curl = self.Program('curl', 'echo curl: cause >&2 && exit 7')
+    server.path = f'{curl}:{server.path}'
+    with self.assertRaises(errors.Benchmarks.PrepareException) as raised:
+      flaskbench_benchmark.Prepare(spec)
+    self.assertIn('does not serve: curl: cause', str(raised.exception))
 
   def testServerDoesNotStart(self):
     # Somebody else has the port, and even answers.
@@ -501,7 +750,9 @@ class RunTest(FlagsTestCase):
     begun = time.monotonic()
     with self.assertRaises(errors.Benchmarks.PrepareException) as raised:
       self.Prepared()
-    self.assertIn('the server on pkb-0 ended', str(raised.exception))
+    self.assertIn(
+        'the server on pkb-0 does not serve: it ended', str(raised.exception)
+    )
     self.assertIn('address already in use', str(raised.exception))
     self.assertLess(time.monotonic() - begun, 8)
 
@@ -536,7 +787,7 @@ class RunTest(FlagsTestCase):
         server, _ = flaskbench_benchmark._Vms(spec)
         os.kill(self.Pid('server'), signal.SIGTERM)
         self.assertTrue(
-            flaskbench_benchmark._Poll(lambda: not server._Running(), 10)
+            flaskbench_benchmark._Poll(lambda: not server.Serves(), 10)
         )
         words = self.RunFails(spec)
         self.assertIn('client-1 on pkb-1 failed', words)
@@ -560,68 +811,8 @@ class RunTest(FlagsTestCase):
         self.assertIn('client-1 on pkb-1 ended without a result', words)
         self.assertIn(output.strip(), words)
 
-  def testClientThatStaysIsStopped(self):
-    spec = self.Prepared()
-    _, (client,) = flaskbench_benchmark._Vms(spec)
-    # As after an aborted run.
-    client.Shell(
-        f"SERVER=127.0.0.1:{FLAGS.flask_port} RESULTS=results DURATION=60s sh -c"
-        " 'nohup ./rampart-client -test.run TestRamp </dev/null >log 2>&1"
-        " & echo $! >pid'"
-    )
-    path = f'{vm_util.VM_TMP_DIR}/flaskbench-client-1'
-    self.assertTrue(flaskbench_benchmark._Poll(lambda: Processes(path), 10))
-    flaskbench_benchmark.Cleanup(spec)
-    self.AssertNothingRuns()
 
-
-class ClassicTest(unittest.TestCase):
-
-  def testDecisions(self):
-    """The cases of the client's own rule."""
-    for name, before, (vus, rate, failed), max_vus, accepted, reason in (
-        ('first level', None, (1, 70, 0), 4096, True, None),
-        ('first level, hardly any', None, (1, 0.01, 0), 4096, True, None),
-        ('first level, none', None, (1, 0, 0), 4096, False, 'knee'),
-        ('first level, all failed', None, (1, 0, 10), 4096, False, 'failures'),
-        ('first level, one failed', None, (1, 70, 1), 4096, False, 'failures'),
-        ('exactly 5 %', 95, (2, 100, 0), 4096, True, None),
-        ('just below 5 %', 95.0001, (2, 100, 0), 4096, False, 'knee'),
-        ('5 % of the old', 100, (2, 105, 0), 4096, False, 'knee'),
-        ('5.27 % of the old', 100, (2, 105.27, 0), 4096, True, None),
-        ('doubled', 100, (8, 200, 0), 4096, True, None),
-        ('flat', 100, (8, 100, 0), 4096, False, 'knee'),
-        ('shrinking', 262.96, (8, 246.27, 0), 4096, False, 'knee'),
-        ('down to nothing', 262.96, (8, 0, 0), 4096, False, 'knee'),
-        ('grew, but failed', 100, (8, 200, 1), 4096, False, 'failures'),
-        ('flat and failed', 100, (8, 100, 1), 4096, False, 'failures'),
-        ('at the cap', 100, (8, 200, 0), 8, True, 'max-vus'),
-        ('cap between levels', 100, (8, 200, 0), 15, True, 'max-vus'),
-        ('next is the cap', 100, (8, 200, 0), 16, True, None),
-        ('cap of one', None, (1, 200, 0), 1, True, 'max-vus'),
-        ('flat at the cap', 100, (8, 100, 0), 8, False, 'knee'),
-    ):
-      with self.subTest(name):
-        previous = {'vus': vus // 2, 'req_per_s': before} if before else None
-        level = {
-            'vus': vus,
-            'req_per_s': rate,
-            'failed': failed,
-            'window_ns': 10**9,
-        }
-        got, stop = flaskbench_benchmark._Classic(previous, level, max_vus)
-        self.assertEqual(accepted, got)
-        self.assertEqual(reason, stop and stop['reason'])
-
-  def testDetail(self):
-    _, stop = flaskbench_benchmark._Classic(
-        {'vus': 4, 'req_per_s': 262.96},
-        {'vus': 8, 'req_per_s': 246.27, 'failed': 0},
-        4096,
-    )
-    self.assertEqual(
-        'from 4 to 8 vus: throughput -6.78 %, needed +5 %', stop['detail']
-    )
+class SplitTest(unittest.TestCase):
 
   def testSplit(self):
     for vus, clients, want in (
@@ -637,158 +828,50 @@ class ClassicTest(unittest.TestCase):
         self.assertEqual(want, flaskbench_benchmark._Split(vus, clients))
 
 
-def Golden(name):
-  return json.loads((GOLDEN / name).read_text())['levels'][0]
-
-
-class MergeTest(unittest.TestCase):
-  """Results of real clients, and what the client itself makes of them."""
-
-  maxDiff = None
-
-  def setUp(self):
-    super().setUp()
-    self.levels = [Golden(f'level-{i}.json') for i in (1, 2, 3)]
-    self.want = Golden('merged.json')
-
-  def testAsTheClientMerges(self):
-    merged = flaskbench_benchmark._MergeLevels(self.levels)
-    for key in (
-        'vus',
-        'warmup_ns',
-        'window_ns',
-        'started_unix_ns',
-        'requests',
-        'completed',
-        'failed',
-        'failures',
-        'doubts',
-    ):
-      with self.subTest(key):
-        self.assertEqual(self.want[key], merged[key])
-    for key in ('mean_ns', 'p50_ns', 'p95_ns', 'p99_ns', 'max_ns'):
-      with self.subTest(key):
-        self.assertEqual(self.want['latency'][key], merged['latency'][key])
-    self.assertAlmostEqual(self.want['req_per_s'], merged['req_per_s'], 6)
-    for key in ('server_cpu_ns_per_op', 'client_cpu_ns_per_op'):
-      with self.subTest(key):
-        self.assertAlmostEqual(self.want[key], merged[key], delta=2)
-    for key in ('busy', 'delay_ns', 'cpu_cores'):
-      with self.subTest(key):
-        self.assertAlmostEqual(
-            self.want['injector'][key], merged['injector'][key], 6
-        )
-    # They are no averages: at least one percentile shows it.
-    self.assertNotEqual(
-        [merged['latency'][p] for p in ('p50_ns', 'p95_ns', 'p99_ns')],
-        [
-            sum(level['latency'][p] for level in self.levels) / 3
-            for p in ('p50_ns', 'p95_ns', 'p99_ns')
-        ],
-    )
-
-  def testEachHistogramHasThePercentilesOfItsLevel(self):
-    for level in self.levels + [self.want]:
-      latency = level['latency']
-      histogram = flaskbench_benchmark._Histogram.Decode(
-          latency['histogram_us']
-      )
-      self.assertEqual(level['requests'], histogram.total)
-      for percentile, key in (
-          (50, 'p50_ns'),
-          (95, 'p95_ns'),
-          (99, 'p99_ns'),
-          (100, 'max_ns'),
-      ):
-        self.assertEqual(latency[key], 1000 * histogram.Percentile(percentile))
-
-  def testTheMergedHistogramIsTheSame(self):
-    sum_ = flaskbench_benchmark._Histogram()
-    for level in self.levels:
-      sum_.Add(
-          flaskbench_benchmark._Histogram.Decode(
-              level['latency']['histogram_us']
-          )
-      )
-    want = flaskbench_benchmark._Histogram.Decode(
-        self.want['latency']['histogram_us']
-    )
-    self.assertEqual(want._counts, sum_._counts)
-
-  def testOneLevelIsItself(self):
-    level = self.levels[0]
-    merged = flaskbench_benchmark._MergeLevels([level])
-    for key in ('vus', 'requests', 'completed', 'failed', 'req_per_s'):
-      self.assertEqual(level[key], merged[key])
-    for key in ('p50_ns', 'p95_ns', 'p99_ns', 'max_ns'):
-      self.assertEqual(level['latency'][key], merged['latency'][key])
-
-  def testLevelsWithoutRequests(self):
-    for level in self.levels:
-      level['latency'].pop('histogram_us')
-      level.update(requests=0, req_per_s=0)
-    merged = flaskbench_benchmark._MergeLevels(self.levels)
-    self.assertEqual(0, merged['requests'])
-    self.assertEqual(0, merged['latency']['p95_ns'])
-    self.assertNotIn('server_cpu_ns_per_op', merged)
-
-  def testHistogramThatIsNone(self):
-    level = self.levels[0]
-    good = level['latency']['histogram_us']
-    for bad in ('AAAA', '!', good[:-8], good[: len(good) // 2], good[8:]):
-      with self.subTest(bad), self.assertRaisesRegex(
-          ValueError, 'no histogram'
-      ):
-        flaskbench_benchmark._Histogram.Decode(bad)
-    level['requests'] += 1
-    with self.assertRaisesRegex(ValueError, 'client 1 has'):
-      flaskbench_benchmark._MergeLevels(self.levels)
-
-  def testClientsThatBeginApart(self):
-    self.levels[1]['started_unix_ns'] += self.levels[1]['window_ns'] // 10
-    merged = flaskbench_benchmark._MergeLevels(self.levels)
-    self.assertIn('start-skew', [d['kind'] for d in merged['doubts']])
-
-
 class ClocksTest(unittest.TestCase):
 
-  def Measure(self, clocks, window_ns=10**9):
-    """Measures a level with clients that have these clocks."""
+  def Ahead(self, clocks, vus=None):
+    """Returns how far ahead clients with these clocks start."""
     starts = []
 
     def RunClient(client, server, test, levels, **settings):
       del client, server, test, levels
       starts.append(settings['START_AT'])
-      level = Golden('level-1.json')
-      level.update(window_ns=window_ns, doubts=[])
-      return {'levels': [level], 'rampart': 'v0'}
+      return {}
 
     with mock.patch.object(
         flaskbench_benchmark, '_AskClock', clocks.__getitem__
     ), mock.patch.object(flaskbench_benchmark, '_RunClient', RunClient):
       before = time.time()
-      level, _ = flaskbench_benchmark._MeasureLevel(
-          None, list(range(len(clocks))), len(clocks)
+      flaskbench_benchmark._MeasureLevel(
+          None, list(range(len(clocks))), vus or len(clocks)
       )
     self.assertEqual(1, len(set(starts)))
-    return float(starts[0]) - before, level
+    return float(starts[0]) - before
 
   def testClocksThatMayAgree(self):
     clock = flaskbench_benchmark._Clock
-    ahead, level = self.Measure([clock(-0.1, 0.3), clock(0.2, 0.4)])
-    self.assertEqual([], level['doubts'])
+    clocks = [clock(-0.1, 0.3), clock(0.2, 0.4)]
+    ahead = self.Ahead(clocks)
+    self.assertEqual([], flaskbench_benchmark._DoubtsOf(clocks, 1))
     # On the clock that is most ahead there are three seconds, and more than ssh
     # takes.
     self.assertGreater(ahead, 0.4 + 3 + 8 * 0.2)
 
+  def testManyUsersDoNotWaitLongerThanServersDo(self):
+    clocks = [flaskbench_benchmark._Clock(-0.05, 0.05)]
+    for vus in (1, 1000, 4096, 1 << 20):
+      ahead = self.Ahead(clocks, vus)
+      self.assertGreater(ahead, 3)
+      self.assertLess(ahead, 10, 'the server of rampart waits 10 s')
+
   def testClocksThatDisagree(self):
     clock = flaskbench_benchmark._Clock
     clocks = [clock(-0.1, 0.1), clock(1.9, 2.1), clock(0, 0.2)]
-    _, level = self.Measure(clocks, 30 * 10**9)
-    self.assertEqual(['clocks'], [d['kind'] for d in level['doubts']])
-    self.assertIn('at least 1.800 s apart', level['doubts'][0]['text'])
-    _, level = self.Measure(clocks, 60 * 10**9)
-    self.assertEqual([], level['doubts'])
+    (doubt,) = flaskbench_benchmark._DoubtsOf(clocks, 30)
+    self.assertEqual('clocks', doubt['kind'])
+    self.assertIn('at least 1.800 s apart', doubt['text'])
+    self.assertEqual([], flaskbench_benchmark._DoubtsOf(clocks, 60))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The unit test of the PerfKitBenchmarker module: needs Debian's python3-absl and python3-yaml, or the same from elsewhere.
-# PKB is a checkout of PerfKitBenchmarker with a copy of the module in it; unset: the small stand-in beside this file.
+# The unit test of the PerfKitBenchmarker module: needs Debian's python3-absl and python3-yaml, or
+# the same from elsewhere. PKB is a checkout of PerfKitBenchmarker with a copy of the module in it;
+# unset: the small stand-in beside this file.
 set -euo pipefail
 package=${PKB:+$(realpath "$PKB")}
 cd "$(dirname "$0")"

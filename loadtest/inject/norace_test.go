@@ -1,6 +1,0 @@
-//go:build !race
-
-package inject
-
-// slowness is by what timeouts grow.
-const slowness = 1

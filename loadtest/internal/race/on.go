@@ -1,0 +1,6 @@
+//go:build race
+
+package race
+
+// Slowness is by what timeouts of tests grow and simulations shrink.
+const Slowness = 5

@@ -1,0 +1,2 @@
+// Package work has only benchmarks: those of which the proof makes slower versions.
+package work
