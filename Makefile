@@ -53,6 +53,7 @@ OUTSIDE := ./scripts/actions ./scripts/anywhere ./scripts/clients ./scripts/gate
 SIMULATED := ./loadtest/gate
 
 race: ## the tests of all that has goroutines, under the race detector; of duels of real servers a few
+	$(GO) build -race $(TIMED) # -p 1 would compile one after the other, too
 	$(GO) test -race -short -p 1 $(TIMED)
 	$(GO) test -race $$($(GO) list ./... | grep -vxF "$$($(GO) list $(TIMED) $(SOLO) $(OUTSIDE) $(SIMULATED))")
 
@@ -118,7 +119,7 @@ supervisor-cost: folder ## throughput and p99 of worker processes / of one net/h
 
 # Not linked with C, because the test goes into a container itself.
 docker: ## build the images of server and client, and test them, where a container engine answers
-	@IMAGES=1 CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 20m ./scripts/images
+	@IMAGES=1 CGO_ENABLED=0 $(GO) test -trimpath -count=1 -v -timeout 20m ./scripts/images
 
 anywhere: ## builds in a checkout of another user, without git, without a repository, and on a read-only file system
 	@ANYWHERE=1 $(GO) test -count=1 -v -timeout 30m ./scripts/anywhere

@@ -37,6 +37,9 @@ func slots(n int, service time.Duration) func(context.Context) error {
 }
 
 func TestRampFindsCapacityAndKnee(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: a simulation of one goroutine at a time")
+	}
 	for _, tt := range []struct {
 		slots    int
 		service  time.Duration

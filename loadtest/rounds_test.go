@@ -37,6 +37,9 @@ func TestWindowLength(t *testing.T) {
 // TestConfidentIsUnbiased has services from 0.05 ms to 2 s, whose capacity is known exactly:
 // windows that are short against latency would show.
 func TestConfidentIsUnbiased(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: a simulation of one goroutine at a time")
+	}
 	for _, tt := range []struct {
 		slots   int
 		service time.Duration
@@ -76,6 +79,9 @@ func TestConfidentIsUnbiased(t *testing.T) {
 }
 
 func TestConfidentResult(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: a simulation of one goroutine at a time")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		var reported, rounds []int
 		res, err := Ramp{

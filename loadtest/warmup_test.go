@@ -69,6 +69,9 @@ func warmed(t *testing.T, d Duel, w warmingUp, sides [2]becoming) (warm [2]resul
 }
 
 func TestWarmUpUntilSteady(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: a simulation of one goroutine at a time")
+	}
 	const ms, s, alike = time.Millisecond, time.Second, time.Millisecond
 	steady, never := constantly(ms), falling(10*ms, 0, 25*s)
 	const falls = "the latency of a request fell by "

@@ -14,6 +14,9 @@ import (
 // TestCutConnectionsAreCounted holds that successes and failures equal the server's own count
 // exactly, over many requests of which a part ends with its connection.
 func TestCutConnectionsAreCounted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: it takes seconds")
+	}
 	for _, way := range []struct {
 		name     string
 		blocking bool

@@ -192,6 +192,9 @@ func TestInterruptRacesWithTheEnd(t *testing.T) {
 
 // TestNoFileStaysOpen runs into every end that a connection can have.
 func TestNoFileStaysOpen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: it takes seconds")
+	}
 	short := Load{VUs: 4, Window: 30 * time.Millisecond, Timeout: 100 * time.Millisecond}
 	for name, start := range map[string]func(t *testing.T) string{
 		"kept":    startNull,
@@ -272,6 +275,9 @@ func init() {
 // protocol: before the first connection where it is plain, else when it is met. Bug: over TLS it
 // was counted as a failure of the server.
 func TestLimitOfFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: it takes seconds")
+	}
 	program, err := os.Executable()
 	require.NoError(t, err)
 	var connections atomic.Int64
@@ -362,6 +368,9 @@ func init() {
 
 // TestLimitOfPorts is TestLimitOfFiles for local ports.
 func TestLimitOfPorts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: it takes seconds")
+	}
 	program, err := os.Executable()
 	require.NoError(t, err)
 	for _, secure := range []string{"", "1"} {

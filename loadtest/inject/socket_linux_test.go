@@ -45,6 +45,9 @@ func waiting(t *testing.T, server string) int {
 // TestNoPortIsLeftWaiting holds that a new connection for each request leaves no port in TIME_WAIT
 // on the client's side, whoever closes first and however the request ended.
 func TestNoPortIsLeftWaiting(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: it takes seconds")
+	}
 	const closing = okHead + "Connection: close\r\nContent-Length: 0\r\n\r\n"
 	untilEnd := func(c net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) }
 	for name, tt := range map[string]struct {

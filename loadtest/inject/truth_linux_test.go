@@ -305,6 +305,9 @@ func requireTruth(t *testing.T, h *HTTP, server string, l Load, open []float64) 
 
 // TestTruth compares quantiles with the server's own record of the same requests.
 func TestTruth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: it takes seconds")
+	}
 	server := startTruth(t)
 	for _, tt := range []struct {
 		name, times string
@@ -326,6 +329,9 @@ func TestTruth(t *testing.T) {
 // TestPauseIsSeen holds that a pause of the server appears at its real size: it hits as many
 // requests as there are VUs, which are more than a thousandth of all.
 func TestPauseIsSeen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: it takes seconds")
+	}
 	server := startTruth(t)
 	for way, blocking := range map[string]bool{"loop": false, "goroutines": true} {
 		t.Run(way, func(t *testing.T) {

@@ -130,6 +130,9 @@ func TestLargeAnswersAreNotKept(t *testing.T) {
 
 // TestLargeRequests sends bodies that no buffer holds to servers that take them in, or do not.
 func TestLargeRequests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED by -short: it takes seconds")
+	}
 	body := bytes.Repeat([]byte("0123456789abcdef"), 8<<20/16)
 	const teapot = "HTTP/1.1 418 I'm a teapot\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 	for name, tt := range map[string]struct {

@@ -54,7 +54,9 @@ func build(ctx context.Context, dir string) (map[kind]string, error) {
 
 func goBuild(ctx context.Context, path string, flags ...string) error {
 	args := append([]string{"build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", path}, flags...)
-	if out, err := exec.CommandContext(ctx, "go", append(args, "rampart/server")...).CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", append(args, "rampart/server")...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build has it
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build of the server: %w; %s", err, out)
 	}
 	return nil

@@ -425,9 +425,8 @@ func startCommand(t *testing.T, cmd *exec.Cmd, config string, env ...string) *se
 		}
 		<-s.ended
 		for _, pid := range append(s.pidsStarted(), s.successors()...) {
-			if alive(pid) {
-				t.Errorf("process %d was left", pid)
-			}
+			// It has closed its files. That it is gone may take a moment more.
+			eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool { return !alive(pid) })
 		}
 		if strings.Contains(s.text(), "DATA RACE") {
 			t.Error("data race in a master or worker")

@@ -4,6 +4,7 @@ package prefork
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -249,7 +250,9 @@ func TestTextIsNeverTorn(t *testing.T) {
 		}
 	})
 	for range 20000 {
-		require.Contains(t, texts, words.get())
+		if text := words.get(); !slices.Contains(texts, text) {
+			require.FailNow(t, "torn", text)
+		}
 	}
 	close(stop)
 	writer.Wait()

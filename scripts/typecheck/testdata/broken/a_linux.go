@@ -1,0 +1,3 @@
+package broken
+
+func there() int { return 1 }
