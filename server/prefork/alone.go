@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,9 +55,8 @@ func ServeAlone(ctx context.Context, cfg Config, srv *http.Server) error {
 	}
 	l.setMode(greedy) // there is nobody to share with
 
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, masterSignals...)
-	defer signal.Stop(signals)
+	signals, unsubscribe := subscribe(masterSignals...)
+	defer unsubscribe()
 	service := startService(srv, l, board, 0, nil)
 	if err := pid.write(); err != nil {
 		cfg.Log.Error("the pid file is not written", "error", err)

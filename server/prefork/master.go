@@ -157,9 +157,8 @@ func Run(ctx context.Context, cfg Config) error {
 	m.board.words[headStarted].Store(uint64(time.Now().UnixNano()))
 	m.board.words[headGrace].Store(uint64(cfg.Grace))
 
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, masterSignals...)
-	defer signal.Stop(signals)
+	signals, unsubscribe := subscribe(masterSignals...)
+	defer unsubscribe()
 	children := make(chan os.Signal, 1) // apart, so that they cannot crowd out the others
 	if m.adopts = adopts(); m.adopts {
 		signal.Notify(children, unix.SIGCHLD)

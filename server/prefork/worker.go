@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -25,7 +24,7 @@ type Worker struct {
 	board   *scoreboard
 	socket  *os.File
 	control *os.File
-	signals chan os.Signal
+	signals <-chan os.Signal
 	orders  chan order      // closed when the master is gone
 	quick   context.Context // done when the worker is to leave at once
 	serving atomic.Bool     // Serve was called, or the process ends without
@@ -70,11 +69,10 @@ var attach = sync.OnceValues(func() (*Worker, error) {
 		board:   board,
 		socket:  os.NewFile(fdSocket, "listener"),
 		control: os.NewFile(fdControl, "control"),
-		signals: make(chan os.Signal, 4),
 		orders:  make(chan order, 4), // each is sent once
 	}
-	// Notify, not Ignore: what is ignored would be so in processes that this one starts.
-	signal.Notify(w.signals, masterSignals...)
+	// Not ignored: what is ignored would be so in processes that this one starts.
+	w.signals, _ = subscribe(masterSignals...)
 	// The program was started under the name of a descriptor, which ps and top would show. If it
 	// cannot be changed they do.
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
