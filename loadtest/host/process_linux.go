@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,12 +68,21 @@ func parseStat(line []byte) (process, error) {
 
 // processes returns all processes that can be seen.
 func processes() ([]process, error) {
-	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	dir.Close()
 	if err != nil {
 		return nil, err
 	}
 	var all []process
-	for _, path := range paths {
+	for _, name := range names {
+		if name[0] < '1' || name[0] > '9' {
+			continue // no process
+		}
+		path := "/proc/" + name + "/stat"
 		line, err := os.ReadFile(path)
 		if err != nil {
 			continue // ended meanwhile
