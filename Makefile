@@ -50,7 +50,7 @@ OUTSIDE := ./scripts/actions ./scripts/anywhere ./scripts/clients ./scripts/gate
 	./scripts/peers ./scripts/perfgate
 
 # Simulations, which the race detector makes several times as long. All that they share is one map behind a lock.
-SIMULATED := ./loadtest/gate
+SIMULATED := ./loadtest/gate ./scripts/perfgate/prove
 
 race: ## the tests of all that has goroutines, under the race detector; of duels of real servers a few
 	$(GO) build -race $(TIMED) # -p 1 would compile one after the other, too
