@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -162,8 +163,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if s.workers > 0 {
 		supervised = append(supervised, "-workers", strconv.Itoa(s.workers))
 	}
-	const format = "%-10s  %-11s  %4s  %-22s  %-22s  %-8s  %s\n"
-	fmt.Fprintf(stdout, format, "iterations", "connections", "VUs", "throughput", "p99", "demanded", "")
+	const format = "%-10s  %-11s  %4s  %-22s  %-22s  %-22s  %-18s  %-8s  %s\n"
+	fmt.Fprintf(stdout, format, "iterations", "connections", "VUs", "throughput", "p99", "server CPU/request",
+		"switches/request", "demanded", "")
 	below := 0
 	for _, iterations := range s.iterations {
 		for _, oneShot := range []bool{false, true} {
@@ -178,7 +180,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 					below++
 				}
 				fmt.Fprintf(stdout, format, strconv.Itoa(iterations), line.connections(), strconv.Itoa(vus),
-					m.throughput, m.p99, fmt.Sprintf("≥ %.2f", line.demand()), answer)
+					m.throughput, m.p99, m.cpu, fmt.Sprintf("%.2f and %.2f", m.switches[0], m.switches[1]),
+					fmt.Sprintf("≥ %.2f", line.demand()), answer)
 			}
 		}
 	}
@@ -224,7 +227,10 @@ func ratioOf(plain, supervised []float64) (ratio, error) {
 }
 
 // measured is what a line of the table says.
-type measured struct{ throughput, p99 ratio }
+type measured struct {
+	throughput, p99, cpu ratio
+	switches             [2]float64 // for each request, of the plain server and of the other; the medians
+}
 
 // measure starts both servers and loads one and the other, each pair in an order drawn anew.
 func measure(ctx context.Context, s settings, line shape, commands ...[]string) (m measured, err error) {
@@ -246,13 +252,21 @@ func measure(ctx context.Context, s settings, line shape, commands ...[]string) 
 		if err := target.Probe(ctx, time.Minute); err != nil {
 			return m, err
 		}
-		sides[i] = loadtest.Experiment{Target: target, Window: s.window, Warmup: s.window / 5}
+		sides[i] = loadtest.Experiment{Target: target, Window: s.window, Warmup: s.window / 5, ServerCPU: server.CPU}
 	}
-	var throughputs, p99s [2][]float64
+	var throughputs, p99s, cpus, switched [2][]float64
 	for range s.pairs {
 		first := rand.IntN(2)
 		for _, i := range []int{first, 1 - first} {
+			before, err := switches(commands[i])
+			if err != nil {
+				return m, err
+			}
 			level, err := sides[i].Level(ctx, line.vus)
+			if err != nil {
+				return m, err
+			}
+			after, err := switches(commands[i])
 			if err != nil {
 				return m, err
 			}
@@ -261,11 +275,24 @@ func measure(ctx context.Context, s settings, line shape, commands ...[]string) 
 			}
 			throughputs[i] = append(throughputs[i], level.Throughput())
 			p99s[i] = append(p99s[i], level.Quantile(0.99).Seconds())
+			// The warm-up is in both.
+			switched[i] = append(switched[i], float64(after-before)/float64(level.Completed))
+			if level.ServerCPU == nil {
+				return m, fmt.Errorf("processor time of %s: %s", strings.Join(commands[i], " "), level.NoServerCPU)
+			}
+			cpus[i] = append(cpus[i], level.ServerCPU.PerRequest(level.Throughput()).Seconds())
 		}
 	}
 	if m.throughput, err = ratioOf(throughputs[0], throughputs[1]); err != nil {
 		return m, err
 	}
-	m.p99, err = ratioOf(p99s[0], p99s[1])
+	if m.p99, err = ratioOf(p99s[0], p99s[1]); err != nil {
+		return m, err
+	}
+	for i, all := range switched {
+		slices.Sort(all)
+		m.switches[i] = all[len(all)/2]
+	}
+	m.cpu, err = ratioOf(cpus[0], cpus[1])
 	return m, err
 }

@@ -67,6 +67,24 @@ func TestRun(t *testing.T) {
 		" -workers 2 -pairs 6 -window 50ms -vus 2 -iterations 1"), &stdout, io.Discard))
 	lines := strings.Split(strings.TrimSpace(stdout.String()), "\n")
 	require.Len(t, lines, 3, "a head, and connections kept and new")
-	require.Regexp(t, `^1 +kept +2 +\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\) .*(reached|missed|open)$`, lines[1])
+	const ratio, number = `\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\) +`, `\d+\.\d\d`
+	require.Regexp(t, `^1 +kept +2 +(`+ratio+`){3}`+number+` and `+number+` .*(reached|missed|open)$`, lines[1])
 	require.Regexp(t, `^1 +new +2 `, lines[2])
+}
+
+func TestParseSwitches(t *testing.T) {
+	const status = "Name:\tserver\nSwitches:\t7\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n"
+	n, err := parseSwitches([]byte(status))
+	require.NoError(t, err)
+	require.EqualValues(t, 42, n)
+	for text, want := range map[string]string{
+		"":                              "tells 0 of 2 kinds",
+		"voluntary_ctxt_switches:\t1\n": "tells 1 of 2 kinds",
+		"voluntary_ctxt_switches:\tx\n": "invalid syntax",
+	} {
+		_, err := parseSwitches([]byte(text))
+		require.ErrorContains(t, err, want, text)
+	}
+	_, err = switches([]string{"no such command"})
+	require.ErrorContains(t, err, "0 processes of this one run")
 }
