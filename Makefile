@@ -35,7 +35,7 @@ build: folder ## server, client and perfgate as programs in bin/ (BIN: another f
 folder:
 	@mkdir -p $(BIN) && test -w $(BIN) || { echo 'programs cannot be put into $(BIN): set BIN to a folder that can be written' >&2; exit 1; }
 
-test: ## all fast tests
+test: ## all fast tests (SLOW=1: also those that take minutes, such as duels of servers with a fault that has to be found)
 	$(GO) test ./...
 
 # Packages whose tests hold time limits come one after the other: the race detector makes them slow enough.

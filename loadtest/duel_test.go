@@ -99,15 +99,15 @@ func contender(flaw string) Contender {
 	return Contender{Command: fmt.Sprintf("%s=%s exec %s {addr}", contenderEnv, flaw, os.Args[0])}
 }
 
-// alsoShort are the duels of real servers that run with -short, as under the race detector: from one
-// duel to the next nearly all that is different happens in other processes.
-var alsoShort = []string{"TestDuelOfEquals", "TestDuelIsCanceled", "TestDuelWithAServerThatDies"}
+// always are the duels of real servers that run in each test. The others need SLOW: most of a minute,
+// and from one duel to the next nearly all that is different happens in other processes.
+var always = []string{"TestDuelOfEquals", "TestDuelIsCanceled", "TestDuelWithAServerThatDies"}
 
 // shortDuel is a duel of a second or two, with few blocks and not much load.
 func shortDuel(t *testing.T, baseline, candidate Contender) Duel {
 	t.Helper()
-	if testing.Short() && !slices.Contains(alsoShort, t.Name()) {
-		t.Skip("SKIPPED by -short: one of many duels of real servers")
+	if os.Getenv("SLOW") == "" && !slices.Contains(always, t.Name()) {
+		t.Skip("SKIPPED: one of many duels of real servers: make test SLOW=1")
 	}
 	return Duel{
 		Baseline: baseline, Candidate: candidate, Request: requestOf(t, "/?spin=100us"),

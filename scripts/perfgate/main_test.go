@@ -122,6 +122,12 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("..", "..", "testdata", "perfgate"),
+		Condition: func(condition string) (bool, error) {
+			if condition == "slow" {
+				return os.Getenv("SLOW") != "", nil
+			}
+			return false, fmt.Errorf("no such condition: %s", condition)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// gate CODE ARGUMENT...: perfgate with these arguments ends with this exit code.
 			"gate": func(ts *testscript.TestScript, neg bool, args []string) {
