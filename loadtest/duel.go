@@ -300,6 +300,7 @@ func (d Duel) block(ctx context.Context, result *DuelResult) (b result.Block, er
 	b.Others = othersBeside(machine, injector, meters, contests)
 	for side, s := range sessions {
 		b.Sides[side].Measurement = s.Take()
+		b.Sides[side].Measurement.Condense()
 		b.Sides[side].ServerCPU, b.Sides[side].NoServerCPU = meters[side].spent, meters[side].unknown()
 		b.Sides[side].Warmth, b.Sides[side].FirstHalf = warm[side], halves[side]
 		b.Sides[side].Memory, b.Sides[side].NoMemory = memory[side].seen, memory[side].unknown()

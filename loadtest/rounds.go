@@ -323,6 +323,7 @@ func (w *windows) add(m inject.Measurement, client, server usage) {
 		w.unknown = server.unknown()
 	}
 	w.part.add(this)
+	this.sum.Asked = nil // nobody asks for them by sample, and they are large
 	if n := len(w.samples); n > 0 && len(w.rounds)%w.each != 0 {
 		w.samples[n-1].add(this)
 		return
@@ -377,6 +378,7 @@ func merge(sum *inject.Measurement, m inject.Measurement) {
 	sum.ConnectSum += m.ConnectSum
 	sum.Bodies += m.Bodies
 	sum.Answers.Add(m.Answers)
+	sum.Asked = inject.AddAsked(sum.Asked, m.Asked)
 	for class, n := range m.Failures {
 		sum.Failures[class] += n
 	}

@@ -90,6 +90,9 @@ func (l *loop) answered(i int32) {
 		l.tally.census.add(u.answer.status(), u.answer.told(), u.answer.saw, class == OK)
 	}
 	if !wasted {
+		if l.tally.asking != nil {
+			l.tally.ask(u.asker.drawn.row, class, l.run.counts(u.phase, l.now), latency)
+		}
 		l.run.advance(&u.phase, l.now)
 	}
 	u.begun, u.rested, u.drawn = l.now, false, false
@@ -249,6 +252,9 @@ func (l *loop) broken(i int32, class Class) {
 	u := &l.users[i]
 	if !l.run.stopped.Load() { // what an interrupt broke is no failure of the server
 		l.tally.fail(class)
+		if l.tally.asking != nil && u.drawn {
+			l.tally.ask(u.asker.drawn.row, class, false, 0)
+		}
 	}
 	l.tick()
 	l.run.advance(&u.phase, l.now)

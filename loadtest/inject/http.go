@@ -81,6 +81,7 @@ type HTTP struct {
 	questions []*question    // that are asked
 	upTo      []uint64       // sums of their weights; nil: all are equal
 	weight    uint64         // of all together
+	rows      []Asked        // of results, by name; nil: there is one question
 	sample    *question      // the first of them, with Connection: close
 	sequence  *atomic.Uint64 // of numbered requests
 	runs      atomic.Uint64

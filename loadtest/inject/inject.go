@@ -109,7 +109,7 @@ func Run(ctx context.Context, target Target, load Load) (Measurement, error) {
 		until: load.Warmup + load.Window,
 		gun:   make(chan struct{}),
 		abort: abort,
-		total: newTotal(load.Timeout),
+		total: newTotal(load.Timeout, rowsOf(target)),
 	}
 	drivers, err := newDrivers(ctx, r, target)
 	if err != nil {
@@ -225,7 +225,7 @@ func newSingles(r *run, newVU func(i int) VU) []driver {
 	drivers := make([]driver, r.load.VUs)
 	slots := make(chan struct{}, connecting)
 	for i := range drivers {
-		drivers[i] = &single{run: r, vu: newVU(i), slots: slots, tally: tally{total: r.total}}
+		drivers[i] = &single{run: r, vu: newVU(i), slots: slots, tally: newTally(r.total)}
 	}
 	return drivers
 }
@@ -343,6 +343,10 @@ type Measurement struct {
 
 	Wasted    uint64        // of a session: timed requests that count for nothing, see Session.Waste; they are in no other number
 	WastedSum time.Duration // sum of their latencies
+
+	// Asked are the same numbers of each single request, where the target has several. Nil: it has
+	// one.
+	Asked []Asked
 
 	// Strain is how hard the injector had it in the window.
 	Strain Strain

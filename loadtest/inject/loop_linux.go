@@ -137,7 +137,7 @@ func newLoop(r *run, h *HTTP, addresses []address, vus, atOnce int, askers []*as
 		target:    h,
 		addresses: addresses,
 		closing:   h.config.NoKeepAlive,
-		tally:     tally{total: r.total},
+		tally:     newTally(r.total),
 		users:     make([]user, vus),
 		buf:       make([]byte, 64<<10),
 		poll:      poll,

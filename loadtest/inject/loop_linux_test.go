@@ -408,7 +408,7 @@ func handLoop(t *testing.T, addresses ...string) *loop {
 		all = append(all, at...)
 	}
 	l := Load{VUs: 1, Window: time.Minute, Timeout: time.Minute}
-	r := &run{load: l, close: l.Window, until: l.Window, abort: func(err error) { panic(err) }, total: newTotal(l.Timeout)}
+	r := &run{load: l, close: l.Window, until: l.Window, abort: func(err error) { panic(err) }, total: newTotal(l.Timeout, nil)}
 	loop, err := newLoop(r, target(t, addresses[0]), all, 1, 1, nil)
 	require.NoError(t, err)
 	loop.connect(t.Context())

@@ -25,6 +25,7 @@ type Request struct {
 	Body   []byte      // empty: none
 	Weight int         // how often it is drawn, compared with the others; 0: 1
 	Place  string      // where it is written, such as targets.txt:7, for errors; empty: nowhere
+	Name   string      // what it is called in results; empty: method and URL
 
 	// Numbered puts numbers in place of {vu} and {seq} in URL, header and body: that of the VU, from
 	// 1, and how many numbered requests all VUs have made so far, this one included.
@@ -37,6 +38,7 @@ type question struct {
 	toHead  bool
 	path    string // of its URL, by which cookies are chosen
 	place   string
+	row     uint16 // of [HTTP.rows]
 
 	// bytes are the request in HTTP/1.1. Where it is not the same each time, pieces are what it is
 	// made of.
@@ -370,6 +372,7 @@ func (h *HTTP) ask() error {
 	if equal {
 		h.weight, h.upTo = uint64(len(h.questions)), nil
 	}
+	h.setRows()
 	return nil
 }
 

@@ -15,6 +15,7 @@ type Session struct {
 	drivers []driver
 	gun     []chan struct{} // one for each driver: a slice begins
 	played  chan struct{}   // a driver has finished its part of a slice
+	rows    []Asked         // of single requests
 	driving sync.WaitGroup
 
 	uninterrupt func() bool
@@ -34,7 +35,8 @@ func Open(ctx context.Context, target Target, vus int, timeout time.Duration) (*
 	}
 	ctx, abort := context.WithCancelCause(ctx)
 	s := &Session{
-		run:         &run{load: load, sliced: true, abort: abort, epoch: time.Now(), total: newTotal(timeout)},
+		run:         &run{load: load, sliced: true, abort: abort, epoch: time.Now(), total: newTotal(timeout, rowsOf(target))},
+		rows:        rowsOf(target),
 		played:      make(chan struct{}),
 		interrupted: make(chan struct{}),
 	}
@@ -93,7 +95,7 @@ func (s *Session) Take() Measurement {
 		m.Strain.Busy *= time.Since(s.meter.at).Seconds() / s.active.Seconds()
 	}
 	s.active, s.meter = 0, newStrainMeter(s.drivers)
-	s.run.total = newTotal(s.run.load.Timeout)
+	s.run.total = newTotal(s.run.load.Timeout, s.rows)
 	for _, d := range s.drivers {
 		d.counted().total = s.run.total
 	}

@@ -134,6 +134,7 @@ const (
 func (s *single) play(ctx context.Context) {
 	r, u, t := s.run, s.vu, &s.tally
 	answers, tells := u.(noter)
+	asks, _ := u.(rower)
 	pause := firstPause
 	s.phase = leadIn
 	if vu, draws := u.(drawer); draws {
@@ -193,8 +194,17 @@ func (s *single) play(ctx context.Context) {
 		case ctx.Err() == nil:
 			t.fail(class)
 		}
+		if t.asking != nil && (class == OK || ctx.Err() == nil) {
+			t.ask(asks.row(), class, r.counts(s.phase, end), latency)
+		}
 		r.advance(&s.phase, end)
 	}
+}
+
+// rower is a VU that makes one of several requests.
+type rower interface {
+	// row is that of the last one, see [tally.ask].
+	row() uint16
 }
 
 // noter is a VU that can count what its last complete answer was.

@@ -225,6 +225,9 @@ func (v *httpVU) Do(now time.Duration) Class {
 	return v.target.classOf(v.status, v.stream.answer.saw)
 }
 
+// row is that of the last request.
+func (v *httpVU) row() uint16 { return v.asker.drawn.row }
+
 // body is how long the body of the last answer was.
 func (v *httpVU) body() int64 { return v.length }
 

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +47,8 @@ type tally struct {
 	total *total
 	counts
 	census census
-	waste  *waste // nil: all requests count
+	waste  *waste  // nil: all requests count
+	asking *asking // nil: all requests are one
 
 	n      int
 	micros [batch]uint32
@@ -105,6 +107,7 @@ func (t *tally) flush() {
 	t.spill()
 	t.total.mu.Lock()
 	defer t.total.mu.Unlock()
+	t.spillAsked()
 	t.total.add(t.counts)
 	t.counts = counts{}
 	t.total.census.merge(&t.census)
@@ -117,13 +120,18 @@ type total struct {
 	latency *hdrhistogram.Histogram
 	counts
 	census census
+	asked  []Asked // of single requests; nil: all are one
 }
 
 // significant is the number of decimal digits that the histogram keeps of a latency.
 const significant = 3
 
-func newTotal(timeout time.Duration) *total {
-	return &total{latency: hdrhistogram.New(1, max(timeout.Microseconds()+1, 2), significant)}
+// newTotal returns one that has nothing but its rows.
+func newTotal(timeout time.Duration, rows []Asked) *total {
+	return &total{
+		latency: hdrhistogram.New(1, max(timeout.Microseconds()+1, 2), significant),
+		asked:   slices.Clone(rows),
+	}
 }
 
 // measurement is what was counted. hide, if not nil, takes out of answers what nobody should read.
@@ -143,5 +151,6 @@ func (t *total) measurement(load Load, hide func(string) string) Measurement {
 		Answers:    t.census.answers(hide),
 		Wasted:     t.wasted,
 		WastedSum:  t.wasting,
+		Asked:      t.asked,
 	}
 }

@@ -253,6 +253,7 @@ func (p *parser) begin(method, at string) (*inject.Request, error) {
 		}
 	}
 	const want = "want an absolute URL, or its path with a query if need be, such as /search?q=go"
+	shown, _, _ := strings.Cut(at, "#")
 	absolute := !strings.HasPrefix(at, "/")
 	whole := at
 	if !absolute {
@@ -265,6 +266,7 @@ func (p *parser) begin(method, at string) (*inject.Request, error) {
 		return nil, fmt.Errorf("URL: %w; %s", orElse(err, "it is a unix socket"), want)
 	}
 	if absolute {
+		shown = pathOf(shown)
 		if err := p.base(u); err != nil {
 			return nil, err
 		}
@@ -274,8 +276,21 @@ func (p *parser) begin(method, at string) (*inject.Request, error) {
 			authorized.SetBasicAuth(u.User.Username(), password)
 		}
 	}
+	r.Name = r.Method + " " + shown
 	r.URL = &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
 	return r, nil
+}
+
+// pathOf is what stands behind scheme and host of an absolute URL, where a user and a password may
+// be.
+func pathOf(at string) string {
+	_, rest, _ := strings.Cut(at, "://")
+	if i := strings.IndexAny(rest, "/?"); i >= 0 && rest[i] == '/' {
+		return rest[i:]
+	} else if i >= 0 {
+		return "/" + rest[i:]
+	}
+	return "/"
 }
 
 // placeholder is what stands for something, or was meant to.

@@ -29,13 +29,14 @@ func parse(text string) (Targets, error) {
 func TestTargetsOfBothFormats(t *testing.T) {
 	order := `{"id": "{seq}"}`
 	want := []inject.Request{
-		{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Place: "f:1"},
-		{Method: http.MethodPost, URL: &url.URL{Path: "/orders", RawQuery: "vu={vu}"}, Numbered: true, Weight: 3,
+		{Method: http.MethodGet, Name: "GET /", URL: &url.URL{Path: "/"}, Place: "f:1"},
+		{Method: http.MethodPost, Name: "POST /orders?vu={vu}", URL: &url.URL{Path: "/orders", RawQuery: "vu={vu}"}, Numbered: true, Weight: 3,
 			Header: http.Header{"Content-Type": {"application/json"}, "X-Token": {"a", "b"}}, Body: []byte(order)},
-		{Method: http.MethodGet, URL: &url.URL{Path: "/a b/{vu}"}, Numbered: true, Header: http.Header{"Accept": {"*/*"}}},
-		{Method: http.MethodDelete, URL: &url.URL{Path: "/x"}, Numbered: true,
+		{Method: http.MethodGet, Name: "GET /a b/{vu}", URL: &url.URL{Path: "/a b/{vu}"}, Numbered: true,
+			Header: http.Header{"Accept": {"*/*"}}},
+		{Method: http.MethodDelete, Name: "DELETE /x", URL: &url.URL{Path: "/x"}, Numbered: true,
 			Header: http.Header{"Idempotency-Key": {"{seq}"}}},
-		{Method: http.MethodPut, URL: &url.URL{Path: "/y", ForceQuery: true}, Body: []byte{}},
+		{Method: http.MethodPut, Name: "PUT /y?", URL: &url.URL{Path: "/y", ForceQuery: true}, Body: []byte{}},
 	}
 	const text = `GET /
 
@@ -107,6 +108,12 @@ func TestTargetsOfOneServer(t *testing.T) {
 	require.Equal(t, "f:1", got.BaseAt)
 	require.Empty(t, got.Requests[0].URL.Host)
 	require.Equal(t, http.Header{"Authorization": {"Basic bWU6dG9wc2VjcmV0"}}, got.Requests[2].Header)
+	var names []string
+	for _, r := range got.Requests {
+		names = append(names, r.Name)
+	}
+	require.Equal(t, []string{"GET /a?b", "GET /c", "GET /d"}, names, "a name has no password")
+	require.Equal(t, []string{"/", "/?q", "/x/?#"}, []string{pathOf("http://h"), pathOf("http://me:pw@h?q"), pathOf("http://h/x/?#")})
 }
 
 func TestTargetsRefuse(t *testing.T) {
