@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"rampart/loadtest/gate"
@@ -48,6 +50,8 @@ func serveAsContender(flaw string) {
 		case flaw == "errs":
 			fmt.Fprint(w, "Sorry. Try again later.")
 			return
+		case "fails-at"+strings.ReplaceAll(r.URL.Path, "/", "-") == flaw:
+			w.WriteHeader(http.StatusTeapot)
 		case flaw == "pages":
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		case flaw == "sleeps" && n%100 == 0:
@@ -585,6 +589,95 @@ func TestOneProcessServesBothSides(t *testing.T) {
 		_, err := host.BusyTime()
 		require.Equal(t, err == nil, b.Others != nil)
 	}
+}
+
+// asking makes a duel ask several requests.
+func asking(d *Duel, paths ...string) {
+	for _, path := range paths {
+		u, err := url.Parse(path)
+		must(err)
+		d.Request.Requests = append(d.Request.Requests, inject.Request{URL: u})
+	}
+}
+
+// TestDuelJudgesEachRequest holds that one of twenty requests that takes 30 % longer is found, in
+// the duel and in its files, though all together pass.
+func TestDuelJudgesEachRequest(t *testing.T) {
+	serve := func(slow string) Contender {
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			spin := 150 * time.Microsecond
+			if r.URL.Path == slow {
+				spin = spin * 13 / 10
+			}
+			for begun := time.Now(); time.Since(begun) < spin; {
+			}
+		}))
+		t.Cleanup(server.Close)
+		return Contender{Address: server.Listener.Addr().String()}
+	}
+	d := shortDuel(t, serve("none"), serve("/7"))
+	d.VUs = 1 // else most of the time of a request is that of those before it
+	var paths []string
+	for i := range 20 {
+		paths = append(paths, fmt.Sprintf("/%d", i))
+	}
+	asking(&d, paths...)
+	d.Looks, d.Side, d.Units = []int{9}, 60*time.Millisecond, []string{"req/s", result.RequestP50}
+	d.Margins = map[string]float64{"req/s": 0.2}
+	found, err := d.Run(t.Context())
+	require.NoError(t, err)
+	rows := map[string]gate.Row{}
+	for _, row := range found.Report.Rows {
+		rows[row.Request+row.Unit] = row
+	}
+	line := report.DuelLine(found.Duel, found.Report)
+	slow := rows["GET /7"+result.RequestP50]
+	require.Equal(t, verdict.Regressed, slow.Verdict, line)
+	require.InDelta(t, 0.3, *slow.Change, 0.15, line)
+	require.Equal(t, verdict.Pass, rows["req/s"].Verdict, line)
+	for _, b := range found.Blocks {
+		for _, s := range b.Sides {
+			require.Len(t, s.Asked, 20)
+			completed := uint64(0)
+			for _, a := range s.Asked {
+				completed += a.Completed
+				require.Positive(t, a.P50)
+				require.Nil(t, a.Latency, "a duel keeps no histograms of single requests")
+			}
+			require.Equal(t, s.Completed, completed)
+		}
+	}
+	requireFilesAlike(t, found)
+}
+
+// TestDuelSeesOneFailingRequest holds that a request that fails now is not hidden by one that
+// failed before.
+func TestDuelSeesOneFailingRequest(t *testing.T) {
+	d := shortDuel(t, contender("fails-at-1"), contender("fails-at-2"))
+	asking(&d, "/0", "/1", "/2", "/3")
+	d.Looks, d.Units = []int{8}, []string{"req/s"}
+	found, err := d.Run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, verdict.Regressed, found.Report.Verdict, found.Report.Meaning)
+	require.Contains(t, found.Report.Meaning, "the candidate fails more often in 1 of 4 requests: GET /2 (")
+	require.Equal(t, verdict.Inconclusive, found.Report.Failures.Verdict)
+	requireFilesAlike(t, found)
+}
+
+// requireFilesAlike holds that the files of a duel have the same verdict as the duel.
+func requireFilesAlike(t *testing.T, found DuelResult) {
+	t.Helper()
+	var files [2]gate.Results
+	for side := range files {
+		var text bytes.Buffer
+		require.NoError(t, report.DuelBench(&text, found.Duel, side))
+		var err error
+		files[side], err = gate.Parse([2]string{found.Baseline, found.Candidate}[side], text.Bytes())
+		require.NoError(t, err)
+	}
+	again, err := gate.Judge(files[0], files[1], gate.Options{})
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(found.Report, again))
 }
 
 // countOf is how many requests of a side succeeded and failed.

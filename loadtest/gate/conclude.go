@@ -22,7 +22,13 @@ func (j *judge) conclude() {
 			r.Failures.Verdict, r.Failures.Reason = verdict.Inconclusive, j.whyBetweenLooks()
 			j.failures.Verdict = verdict.Inconclusive
 		}
+		for i := range r.RequestFailures {
+			if f := &r.RequestFailures[i]; f.Verdict == verdict.Regressed {
+				f.Verdict = verdict.Inconclusive
+			}
+		}
 	}
+	failingRequests := j.failingRequests()
 	counts := map[verdict.Verdict]int{}
 	noisy, coarse, doubted, ended := false, false, false, false // what keeps rows undecided
 	better := len(j.rows) > 0
@@ -85,7 +91,8 @@ func (j *judge) conclude() {
 
 	// What is proven counts more than what is missing, but for a proof that another contradicts.
 	broken, openLimits := j.brokenLimits()
-	regressed := family == verdict.Regressed || j.failures.Verdict == verdict.Regressed || len(notBetter) > 0 || len(broken) > 0
+	regressed := family == verdict.Regressed || j.failures.Verdict == verdict.Regressed || len(failingRequests) > 0 ||
+		len(notBetter) > 0 || len(broken) > 0
 	switch {
 	case j.void, len(opposite) > 0, len(r.Problems) > 0 && !regressed:
 		r.Verdict, r.Exit = Unjudged, ExitUnjudged
@@ -102,6 +109,11 @@ func (j *judge) conclude() {
 		var how []string
 		if j.failures.Verdict == verdict.Regressed {
 			how = append(how, fmt.Sprintf("the candidate fails more often than the baseline: %s", j.failures))
+			r.Advice = "Find out why."
+		}
+		if len(failingRequests) > 0 {
+			how = append(how, fmt.Sprintf("the candidate fails more often in %d of %d requests: %s",
+				len(failingRequests), len(j.plan.Requests), some(failingRequests)))
 			r.Advice = "Find out why."
 		}
 		if len(worst) > 0 {

@@ -38,6 +38,7 @@ func sidesOf(d result.Duel) (sides [2]Results) {
 			r.counts[b] = verdict.Count{Succeeded: s.Succeeded, Failed: s.Failed.Total()}
 			r.blocks = append(r.blocks, blockLine{i, blockMark{
 				block: b, plan: p.id, counted: true, requests: r.counts[b], statuses: s.Statuses, limits: s.Limits,
+				asked: countsOf(s.Asked),
 			}})
 			if s.Doubt != "" {
 				r.doubts = append(r.doubts, doubt{part: fmt.Sprintf("/vus=%d", d.VUs), text: s.Doubt})
@@ -50,6 +51,14 @@ func sidesOf(d result.Duel) (sides [2]Results) {
 				l.values = append(l.values, value{unitName: names.of(m.Unit), value: m.Value})
 			}
 			r.lines = append(r.lines, l)
+			for _, a := range s.Asked {
+				if a.P50 > 0 {
+					r.lines = append(r.lines, line{
+						at: i, name: result.RequestBenchmark(d.Name(), a.Name), block: b,
+						values: []value{{unitName: names.of(result.RequestP50), value: float64(a.P50)}},
+					})
+				}
+			}
 		}
 		sides[side] = r
 	}

@@ -134,10 +134,12 @@ func Judge(baseline, candidate Results, o Options) (Report, error) {
 	j.report.Alpha, j.report.AlphaEach = j.Alpha, j.rule.Needed(1)
 	if !j.void {
 		j.countFailures()
+		j.countFailuresOfRequests()
 		j.countStatuses()
 		j.compareSettings()
 		j.compareLimits()
 		j.compare()
+		j.omittedRequests()
 		j.missingBlocks()
 		for _, m := range append(slices.Clone(j.baseline.missing), j.candidate.missing...) {
 			j.gap("%s", m)
@@ -171,18 +173,27 @@ func (j *judge) countFailures() {
 		}
 		return
 	}
-	j.failures = j.rule.CompareFailures(baseline, candidate)
-	f := &FailureRow{
-		Blocks:           j.failures.Blocks,
-		BaselineRequests: j.failures.Baseline.Total(), BaselineFailed: j.failures.Baseline.Failed,
-		CandidateRequests: j.failures.Candidate.Total(), CandidateFailed: j.failures.Candidate.Failed,
-		P: j.failures.P, PNeeded: j.failures.Needed, Verdict: j.failures.Verdict,
+	rule := j.rule
+	if j.plan != nil && len(j.plan.Requests) > 0 {
+		rule.Alpha /= 2 // the other half is that of single requests
+	}
+	j.failures = rule.CompareFailures(baseline, candidate)
+	f := failureRow(j.failures)
+	j.report.Failures = &f
+}
+
+func failureRow(c verdict.FailureComparison) FailureRow {
+	f := FailureRow{
+		Blocks:           c.Blocks,
+		BaselineRequests: c.Baseline.Total(), BaselineFailed: c.Baseline.Failed,
+		CandidateRequests: c.Candidate.Total(), CandidateFailed: c.Candidate.Failed,
+		P: c.P, PNeeded: c.Needed, Verdict: c.Verdict,
 	}
 	if f.Verdict == verdict.Inconclusive {
-		f.Reason = fmt.Sprintf("%s: not shown to be more often, p is %s and not %s or less, but no pass either", j.failures,
+		f.Reason = fmt.Sprintf("%s: not shown to be more often, p is %s and not %s or less, but no pass either", c,
 			probability(f.P), probability(f.PNeeded))
 	}
-	j.report.Failures = f
+	return f
 }
 
 // directions finds out for each unit in which direction it is better.
@@ -357,7 +368,7 @@ func (j *judge) row(b benchmark, unit string, baseline, candidate []line) {
 	row := Row{
 		Benchmark: b.name, Config: b.config, Unit: j.shown[unit],
 		Better: map[verdict.Better]string{verdict.Higher: "higher", verdict.Lower: "lower"}[better], From: "file",
-		Allowed: better.Change(better.Margin(fraction)) + 0, Verdict: Unjudged,
+		Allowed: better.Change(better.Margin(fraction)) + 0, Verdict: Unjudged, Request: j.requestOf(b.name),
 	}
 	if j.declared(j.baseline, unit) == "" && j.declared(j.candidate, unit) == "" {
 		row.From = "name"

@@ -45,7 +45,7 @@ func growthGap(rule verdict.Rule, d result.Duel) string {
 		return all
 	}
 	c, err := rule.Pairs(scaled(grown[0]), scaled(grown[1]), verdict.Lower)
-	if err != nil || c.P > rule.Needed(len(d.Plan.Units)+1) || most*c.Estimate < leastGrowth {
+	if err != nil || c.P > rule.Needed(d.Plan.Rows()+1) || most*c.Estimate < leastGrowth {
 		return ""
 	}
 	slices.Sort(grown[0])

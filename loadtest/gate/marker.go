@@ -25,6 +25,10 @@ import (
 //
 //	# rampart duel seed=42 block=1 requests=1000 failures=0 plan=1f2e3d4c statuses=200:1000
 //
+// Where both sides are asked several requests, the plan names them, requests=GET%20%2Fa,GET%20%2Fb:few,
+// with the reason why the latency of one is not judged, and the mark of a block says how many of
+// each succeeded and failed, asked=500:0,500:0.
+//
 // Versions before the plan, and other programs, write the second kind only, without plan, or
 // without requests and failures either. Then nobody knows how often somebody looked. Other keys are
 // for others.
@@ -56,6 +60,7 @@ type blockMark struct {
 	requests verdict.Count
 	statuses map[string]uint64 // answers by status; nil: it does not say it
 	limits   []result.Limit    // of each objective of the plan
+	asked    []verdict.Count   // of each request of the plan
 	took     time.Duration     // 0: it does not say it
 }
 
@@ -102,6 +107,9 @@ func (p plan) text() string {
 	if p.SLO != "" {
 		text += " slo=" + p.SLO
 	}
+	if len(p.Requests) > 0 {
+		text += " requests=" + requestList(p.Requests)
+	}
 	switch {
 	case p.AnyAnswer:
 		text += " answers=none"
@@ -129,6 +137,9 @@ func BlockMark(d result.Duel, s result.Sample) string {
 	}
 	if len(s.Limits) > 0 {
 		text += " slo=" + limitList(s.Limits)
+	}
+	if len(s.Asked) > 0 {
+		text += " asked=" + countList(countsOf(s.Asked))
 	}
 	return text
 }
@@ -169,6 +180,9 @@ func parsePlan(line string) (p plan, ok bool, err error) {
 		if _, err := slo.Parse(p.SLO); err != nil {
 			return bad("slo=%s: %v", p.SLO, err)
 		}
+	}
+	if p.Requests, err = parseRequests(given["requests"]); err != nil {
+		return bad("%v", err)
 	}
 	switch answers := given["answers"]; answers {
 	case "":
@@ -227,6 +241,9 @@ func list(s string) []string {
 	return strings.Split(s, ",")
 }
 
+// blockKeys are those that the mark of a block may have once.
+var blockKeys = []string{"seed", "block", "plan", "requests", "failures", "statuses", "slo", "asked"}
+
 // parseBlock parses the mark of a block. ok is false where the line is none.
 func parseBlock(line string) (b blockMark, ok bool, err error) {
 	fields, ok := strings.CutPrefix(line, markPrefix)
@@ -236,7 +253,7 @@ func parseBlock(line string) (b blockMark, ok bool, err error) {
 	given := make(map[string]bool)
 	for field := range strings.FieldsSeq(fields) {
 		key, value, _ := strings.Cut(field, "=")
-		if _, twice := given[key]; twice && slices.Contains([]string{"seed", "block", "plan", "requests", "failures", "statuses", "slo"}, key) {
+		if _, twice := given[key]; twice && slices.Contains(blockKeys, key) {
 			return b, true, fmt.Errorf("%q: %s twice", line, key)
 		}
 		var bad error
@@ -258,6 +275,11 @@ func parseBlock(line string) (b blockMark, ok bool, err error) {
 			}
 		case "slo":
 			b.limits, bad = parseLimits(value)
+			if bad != nil {
+				return b, true, fmt.Errorf("%q: %w", line, bad)
+			}
+		case "asked":
+			b.asked, bad = parseCounts(value)
 			if bad != nil {
 				return b, true, fmt.Errorf("%q: %w", line, bad)
 			}
@@ -349,12 +371,21 @@ func (r Results) checkMarks() []string {
 		if len(b.limits) != len(objectives) {
 			return bad(b.line, "block %d says nothing of slo=%s, or of something else: use the files as they were written", b.number, p.SLO)
 		}
+		if len(b.asked) != len(p.Requests) {
+			return bad(b.line, "block %d says nothing of the %d requests of the plan, or of others: use the files as they "+
+				"were written", b.number, len(p.Requests))
+		}
 	}
-	for i, l := range r.lines {
+	var in block
+	var seen set
+	for _, l := range r.lines {
 		switch {
-		case l.block == block{} || l.name != r.lines[0].name:
+		case l.block == block{} || !p.has(l.name, r.lines[0].name):
 			return bad(l.at, "%s is no result of the duel in line %d: judge it for itself", l.name, p.line)
-		case i > 0 && l.block == r.lines[i-1].block:
+		case l.block != in:
+			in, seen = l.block, set{}
+		}
+		if !seen.add(l.name) {
 			return bad(l.at, "a second result in block %d: use the files as they were written", l.block.number)
 		}
 	}

@@ -152,8 +152,13 @@ func (j *judge) missingBlocks() {
 		}
 	}
 	for _, r := range []Results{j.baseline, j.candidate} {
-		if n := whole - len(r.lines); n > 0 {
+		if n := whole - r.linesOf(""); n > 0 {
 			j.gap("%s: %s without a result, though no request failed", r.path, Plural(n, "block"))
+		}
+		for _, request := range j.plan.Requests {
+			if n := whole - r.linesOf(request.Name); n > 0 && request.Why == "" {
+				j.gap("%s: %s without a result of %s, though no request failed", r.path, Plural(n, "block"), request.Name)
+			}
 		}
 	}
 	if j.asked.Units != nil || len(j.baseline.lines) == 0 || len(j.candidate.lines) == 0 {

@@ -36,12 +36,14 @@ type Report struct {
 
 	Rows     []Row       `json:"rows"`
 	Failures *FailureRow `json:"failures,omitempty"` // of requests, where both files count them
-	Statuses *StatusRow  `json:"statuses,omitempty"` // of answers, where both files count them
-	Limits   []LimitRow  `json:"limits,omitempty"`   // what the candidate of a duel has to keep by itself
-	Problems []string    `json:"problems"`           // why there is no verdict, or why there should be none but regressed
-	Gaps     []string    `json:"gaps"`               // what is missing for a pass, beside rows
-	NotGated []NotGated  `json:"not_gated"`          // units in the files that are in no row
-	Notes    []string    `json:"notes"`
+	// of single requests of several, as far as some of them failed
+	RequestFailures []RequestFailureRow `json:"failures_by_request,omitempty"`
+	Statuses        *StatusRow          `json:"statuses,omitempty"` // of answers, where both files count them
+	Limits          []LimitRow          `json:"limits,omitempty"`   // what the candidate of a duel has to keep by itself
+	Problems        []string            `json:"problems"`           // why there is no verdict, or why there should be none but regressed
+	Gaps            []string            `json:"gaps"`               // what is missing for a pass, beside rows
+	NotGated        []NotGated          `json:"not_gated"`          // units in the files that are in no row
+	Notes           []string            `json:"notes"`
 }
 
 // File is one of the two inputs.
@@ -60,7 +62,8 @@ type NotGated struct {
 // Row is a benchmark and a unit that is gated. What could not be computed is not there.
 type Row struct {
 	Benchmark string `json:"benchmark"`
-	Config    string `json:"config,omitempty"` // what tells it from others of its name
+	Config    string `json:"config,omitempty"`  // what tells it from others of its name
+	Request   string `json:"request,omitempty"` // the one that it is about, of several; empty: all
 	Unit      string `json:"unit"`
 	Better    string `json:"better"`      // higher, lower
 	From      string `json:"better_from"` // file: it declares the direction; name: that of the unit
@@ -104,6 +107,12 @@ type FailureRow struct {
 	Reason  string          `json:"reason,omitempty"`
 }
 
+// RequestFailureRow compares how often one of several requests failed.
+type RequestFailureRow struct {
+	Request string `json:"request"`
+	FailureRow
+}
+
 // LimitRow is an objective that the candidate of a duel has to keep, whatever the baseline does.
 // Values are seconds, and of failed requests a share.
 type LimitRow struct {
@@ -138,6 +147,9 @@ type Benchstat struct {
 
 // Name is how a row is called in a sentence.
 func (r Row) Name() string {
+	if r.Request != "" {
+		return r.Request + " " + r.Unit
+	}
 	if r.Config != "" {
 		return r.Benchmark + " (" + r.Config + ") " + r.Unit
 	}

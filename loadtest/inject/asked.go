@@ -186,8 +186,8 @@ type ended struct {
 	timed  bool // it ended inside the window
 }
 
-// asking is what a VU collects of single requests before it adds that to the total. It is not kept by
-// row: ten thousand VUs with fifty rows each would need many megabytes.
+// asking is what a VU collects of single requests before it adds that to the total. It is not kept
+// by row: ten thousand VUs with fifty rows each would need many megabytes.
 type asking struct {
 	n   int
 	all [batch]ended

@@ -38,8 +38,8 @@ func get(path string, weight int) Request {
 	return Request{URL: u, Weight: weight}
 }
 
-// TestEachRequestIsCounted holds that what was measured of single requests adds up to what was measured of all, in a run and
-// in a session, on each way to a server.
+// TestEachRequestIsCounted holds that what was measured of single requests adds up to what was
+// measured of all, in a run and in a session, on each way to a server.
 func TestEachRequestIsCounted(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for _, sliced := range []bool{false, true} {
@@ -120,7 +120,8 @@ func TestOneRequestHasNoRow(t *testing.T) {
 	}
 }
 
-// TestManyRequestsHaveBoundedRows holds that of a thousand requests the heaviest have rows, and all others one together.
+// TestManyRequestsHaveBoundedRows holds that of a thousand requests the heaviest have rows, and all
+// others one together.
 func TestManyRequestsHaveBoundedRows(t *testing.T) {
 	var all []Request
 	for i := range 1000 {

@@ -35,7 +35,9 @@ func Open(ctx context.Context, target Target, vus int, timeout time.Duration) (*
 	}
 	ctx, abort := context.WithCancelCause(ctx)
 	s := &Session{
-		run:         &run{load: load, sliced: true, abort: abort, epoch: time.Now(), total: newTotal(timeout, rowsOf(target))},
+		run: &run{
+			load: load, sliced: true, abort: abort, epoch: time.Now(), total: newTotal(timeout, rowsOf(target)),
+		},
 		rows:        rowsOf(target),
 		played:      make(chan struct{}),
 		interrupted: make(chan struct{}),

@@ -58,6 +58,17 @@ func DuelBench(w io.Writer, d result.Duel, side int) error {
 		if err := bw.Write(res); err != nil {
 			return err
 		}
+		for _, a := range s.Asked {
+			if a.P50 == 0 {
+				continue
+			}
+			if err := bw.Write(&benchfmt.Result{
+				Name: benchfmt.Name(result.RequestBenchmark(d.Name(), a.Name)), Iters: int(a.Requests),
+				Values: []benchfmt.Value{{Value: float64(a.P50), Unit: result.RequestP50}},
+			}); err != nil {
+				return err
+			}
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -80,11 +91,33 @@ func duelChange(r gate.Row) string {
 	return fmt.Sprintf("%s %+.1f %% (%+.1f to %+.1f)", r.Unit, 100**r.Change, 100**r.ChangeLowest, 100**r.ChangeHighest)
 }
 
+// fewFailing is of how many requests a line says that they failed.
+const fewFailing = 3
+
 // DuelLine says in one line what is known after the last block.
 func DuelLine(d result.Duel, r gate.Report) string {
 	var rows []string
-	for _, row := range r.Rows {
-		rows = append(rows, duelChange(row))
+	var worst *gate.Row // of single requests
+	requests := 0
+	for i, row := range r.Rows {
+		if row.Request == "" {
+			rows = append(rows, duelChange(row))
+			continue
+		}
+		if requests++; row.Change != nil && (worst == nil || *row.Change > *worst.Change) {
+			worst = &r.Rows[i]
+		}
+	}
+	if worst != nil {
+		rows = append(rows, fmt.Sprintf("most in %s of %d: %s", worst.Request, requests, duelChange(*worst)))
+	}
+	for i, f := range r.RequestFailures {
+		if i == fewFailing {
+			rows = append(rows, fmt.Sprintf("and %d more requests", len(r.RequestFailures)-i))
+			break
+		}
+		rows = append(rows, fmt.Sprintf("%s: %d of %d failed, of the baseline %d of %d", f.Request, f.CandidateFailed,
+			f.CandidateRequests, f.BaselineFailed, f.BaselineRequests))
 	}
 	last := d.Blocks[len(d.Blocks)-1]
 	for side, s := range last.Sides {

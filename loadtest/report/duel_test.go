@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -53,6 +54,19 @@ func TestDuelGolden(t *testing.T) {
 		d.Blocks[i].Sides[0].Warmth = result.Warmth{Load: 220 * time.Millisecond}
 		d.Blocks[i].Sides[1].Warmth = result.Warmth{Load: 230 * time.Millisecond, Steady: 80 * time.Millisecond}
 	}
+	d.Plan.Units = append(d.Plan.Units, result.RequestP50)
+	d.Plan.Requests = []result.PlannedRequest{{Name: "GET /a?q={seq}"}, {Name: "POST /b"}, {Name: "GET /c", Why: result.Few}}
+	for i := range d.Blocks {
+		for side := range d.Blocks[i].Sides {
+			for k, r := range d.Plan.Requests {
+				d.Blocks[i].Sides[side].Asked = append(d.Blocks[i].Sides[side].Asked, inject.Asked{
+					Name: r.Name, Requests: uint64(500 / (k + 1)), Completed: uint64(550 / (k + 1)), LatencySum: 600 * time.Millisecond,
+					P50: time.Millisecond + time.Duration(i+5*side)*time.Microsecond,
+				})
+			}
+		}
+	}
+	d.Blocks[1].Sides[1].Asked[1].Failures[inject.Reset] = 4
 	d.Blocks[0].Sides[1].Warmth = result.Warmth{
 		Load: 10 * time.Second, Steady: 6 * time.Second,
 		Cold: "the processor time of a request fell by 7 % in the last 3.3s of load",
@@ -84,4 +98,28 @@ func TestDuelLine(t *testing.T) {
 	require.Contains(t, DuelLine(d, gate.JudgeDuel(d)), ", and still cold: the candidate")
 	few := duel(3, 1.05)
 	require.Contains(t, DuelLine(few, gate.JudgeDuel(few)), "block 3: req/s -4.7 %, ")
+}
+
+// TestDuelLineOfManyRequests holds that the line says which request is the worst, and not all of
+// them.
+func TestDuelLineOfManyRequests(t *testing.T) {
+	d := duel(8, 1.05)
+	for i := range d.Blocks {
+		for side := range d.Blocks[i].Sides {
+			for k := range 30 {
+				a := inject.Asked{Name: fmt.Sprintf("GET /%d", k), Requests: 500, Completed: 500, P50: time.Millisecond}
+				if side == 1 && k == 17 {
+					a.P50 *= 2
+				}
+				d.Blocks[i].Sides[side].Asked = append(d.Blocks[i].Sides[side].Asked, a)
+			}
+		}
+	}
+	d.Plan.Choose([]string{"req/s", result.RequestP50}, d.Blocks[0])
+	require.Contains(t, DuelLine(d, gate.JudgeDuel(d)), ", most in GET /17 of 30: request-p50-ns +100.0 %")
+	for k := range 7 {
+		d.Blocks[0].Sides[1].Asked[k].Failures[inject.EOF] = 3
+	}
+	require.Contains(t, DuelLine(d, gate.JudgeDuel(d)), "GET /0: 3 of 4003 failed, of the baseline 0 of 4000, GET /1: 3 of 4003 failed, "+
+		"of the baseline 0 of 4000, GET /2: 3 of 4003 failed, of the baseline 0 of 4000, and 4 more requests")
 }

@@ -24,11 +24,14 @@ type judgedDuel struct {
 	FailureVerdict verdict.Verdict  `json:"failures_verdict"`
 	Failures       *gate.FailureRow `json:"failures,omitempty"`
 	Statuses       *gate.StatusRow  `json:"statuses,omitempty"`
-	Limits         []gate.LimitRow  `json:"limits,omitempty"`
-	Problems       []string         `json:"problems"`
-	Gaps           []string         `json:"gaps"`
-	NotGated       []gate.NotGated  `json:"not_gated"`
-	Notes          []string         `json:"notes"`
+
+	RequestFailures []gate.RequestFailureRow `json:"failures_by_request,omitempty"`
+
+	Limits   []gate.LimitRow `json:"limits,omitempty"`
+	Problems []string        `json:"problems"`
+	Gaps     []string        `json:"gaps"`
+	NotGated []gate.NotGated `json:"not_gated"`
+	Notes    []string        `json:"notes"`
 	result.DuelDocument
 }
 
@@ -43,6 +46,8 @@ func DuelJSON(w io.Writer, d result.Duel, r gate.Report) error {
 		Verdict: r.Verdict, Exit: r.Exit, Meaning: r.Meaning, Advice: r.Advice, Alpha: r.Alpha, AlphaEach: r.AlphaEach,
 		Looks:   r.Looks,
 		Pairing: r.Pairing, Rows: r.Rows, FailureVerdict: verdict.Inconclusive, Failures: r.Failures, Statuses: r.Statuses,
+		RequestFailures: r.RequestFailures,
+
 		Limits:   r.Limits,
 		Problems: r.Problems,
 		Gaps:     r.Gaps,

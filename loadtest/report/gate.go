@@ -41,7 +41,7 @@ func gateRow(r gate.Row) []string {
 	if b := r.Benchstat; b != nil {
 		beside = fmt.Sprintf("%s p=%.3f %s", b.Delta, b.P, b.Says)
 	}
-	name := r.Benchmark
+	name := cmp.Or(r.Request, r.Benchmark)
 	if r.Config != "" {
 		name += " (" + r.Config + ")"
 	}
@@ -55,10 +55,10 @@ func gateRow(r gate.Row) []string {
 
 // gateFailures are the cells of the last: no change is allowed, and none can be said where the
 // baseline has no failures.
-func gateFailures(f *gate.FailureRow) []string {
-	of := func(failed, requests uint64) string { return fmt.Sprintf("%d of %d", failed, requests) }
-	return []string{"all requests", "failures", of(f.BaselineFailed, f.BaselineRequests),
-		of(f.CandidateFailed, f.CandidateRequests), "", "", "0",
+func gateFailures(of string, f gate.FailureRow) []string {
+	count := func(failed, requests uint64) string { return fmt.Sprintf("%d of %d", failed, requests) }
+	return []string{of, "failures", count(f.BaselineFailed, f.BaselineRequests),
+		count(f.CandidateFailed, f.CandidateRequests), "", "", "0",
 		gate.Plural(f.Blocks, "block"), string(f.Verdict), ""}
 }
 
@@ -107,7 +107,10 @@ func gateLines(r gate.Report) []gateLine {
 		lines = append(lines, gateLine{gateRow(row), row.Verdict})
 	}
 	if r.Failures != nil {
-		lines = append(lines, gateLine{gateFailures(r.Failures), r.Failures.Verdict})
+		lines = append(lines, gateLine{gateFailures("all requests", *r.Failures), r.Failures.Verdict})
+	}
+	for _, f := range r.RequestFailures {
+		lines = append(lines, gateLine{gateFailures(f.Request, f.FailureRow), f.Verdict})
 	}
 	for _, l := range r.Limits {
 		lines = append(lines, gateLine{gateLimit(l), l.Verdict})

@@ -39,7 +39,11 @@ type Plan struct {
 	Omitted []Omitted          // units that are not, and why
 	Margins map[string]float64 // by what fraction a unit may become worse, where that is not the usual
 	Require []string           // units that have to be shown to be better
-	SLO     string             // what the candidate has to keep, as [slo.Parse] reads it, without blanks; empty: nothing
+
+	// Requests are those that both sides are asked, where they are several. Nil: they are one.
+	Requests []PlannedRequest
+
+	SLO string // what the candidate has to keep, as [slo.Parse] reads it, without blanks; empty: nothing
 
 	AnyAnswer bool // the answers of both sides need not be alike
 	Strict    bool // their bodies have to be the same

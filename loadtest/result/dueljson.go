@@ -44,7 +44,10 @@ type (
 		Omitted []Omitted          `json:"omitted,omitempty"`
 		Margins map[string]float64 `json:"margins,omitempty"`
 		Require []string           `json:"require_better,omitempty"`
-		SLO     string             `json:"slo,omitempty"`
+
+		Requests []PlannedRequest `json:"requests,omitempty"`
+
+		SLO string `json:"slo,omitempty"`
 
 		AnyAnswer bool `json:"any_answer,omitempty"`
 		Strict    bool `json:"strict_answers,omitempty"`
@@ -83,6 +86,7 @@ type (
 		Cold       string            `json:"cold,omitempty"`
 		FirstHalf  *documentPart     `json:"first_half,omitempty"`
 		Output     string            `json:"last_words,omitempty"`
+		ByRequest  []documentAsked   `json:"by_request,omitempty"`
 	}
 	documentPart struct {
 		Requests uint64        `json:"timed_requests"`
@@ -127,6 +131,7 @@ func newDocumentSide(s Side) (documentSide, error) {
 		Failures: s.Failures.ByName(), Statuses: s.Answers.Statuses(), Answers: s.Answers, Throughput: s.Throughput(), Busy: s.Strain.Busy, Doubt: s.Doubt(), Output: s.Output,
 		NoServer: s.NoServerCPU, Memory: s.Memory, NoMemory: s.NoMemory,
 		Warmup: s.Warmth.Load, Steady: s.Warmth.Steady, Cold: s.Warmth.Cold, FirstHalf: (*documentPart)(s.FirstHalf),
+		ByRequest: askedOfSide(s.Asked),
 	}
 	if s.ServerCPU != nil {
 		cpu := documentCPU(*s.ServerCPU)
@@ -187,6 +192,9 @@ func (d documentSide) side(vus int) (s Side, err error) {
 	if d.ServerCPU != nil {
 		cpu := CPU(*d.ServerCPU)
 		s.ServerCPU = &cpu
+	}
+	if s.Asked, err = askedOf(d.ByRequest); err != nil {
+		return s, err
 	}
 	if s.Failures, err = inject.FailuresByName(d.Failures); err != nil || d.Latency.Histogram == "" {
 		return s, err

@@ -90,6 +90,7 @@ type (
 		Injector   documentInjector  `json:"injector"`
 		Doubts     Doubts            `json:"doubts"`
 		Rounds     []documentRound   `json:"rounds,omitempty"`
+		ByRequest  []documentAsked   `json:"by_request,omitempty"` // of single requests, where there are several
 		Clients    []documentLevel   `json:"clients,omitempty"`
 	}
 	documentRound struct {
@@ -240,6 +241,9 @@ func newDocumentLevel(l Level) (documentLevel, error) {
 		d.Clients = append(d.Clients, client)
 	}
 	var err error
+	if d.ByRequest, err = askedOfLevel(l.Asked); err != nil {
+		return d, err
+	}
 	d.Latency, err = newDocumentLatency(l.Measurement)
 	return d, err
 }
@@ -378,6 +382,9 @@ func (d documentLevel) level() (Level, error) {
 		return l, err
 	}
 	if l.Answers, err = inject.AnswersByStatus(d.Statuses); err != nil {
+		return l, err
+	}
+	if l.Asked, err = askedOf(d.ByRequest); err != nil {
 		return l, err
 	}
 	for _, r := range d.Rounds {

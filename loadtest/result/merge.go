@@ -26,8 +26,8 @@ const overlapShare = 0.95
 
 // Merge makes one level of those that several clients measured at the same time on the same server.
 // In the result
-//   - VUs, requests, failures by class, answers by status, and rates are the sums; a rate is over the client's own window, and Window is the
-//     longest;
+//   - VUs, requests, failures by class, answers by status, and rates are the sums, and so is what is known of single
+//     requests; a rate is over the client's own window, and Window is the longest;
 //   - latencies are those of the merged histogram, which holds exactly what one histogram of all requests would, and the
 //     mean is that of all requests;
 //   - the processor time of the server for one request is the server's over all requests: each client has read the same
@@ -77,6 +77,7 @@ func Merge(levels []Level) (Level, error) {
 			m.Failures[class] += n
 		}
 		m.Answers.Add(l.Answers)
+		m.Asked = inject.AddAsked(m.Asked, l.Asked)
 		m.Window = max(m.Window, l.Window)
 		m.Warmup = max(m.Warmup, l.Warmup)
 		if l.Started.Before(m.Started) {

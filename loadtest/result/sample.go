@@ -16,6 +16,7 @@ type Sample struct {
 	Doubt     string            // why not to trust it; empty: nothing is known against it
 	Requests  uint64            // that were timed
 	Limits    []Limit           // what it was in each objective of the plan's SLO; nil: there is none
+	Asked     []AskedSample     // of each request of the plan
 	// Metrics are nil where a request of the block failed, on whichever side: what failed took no
 	// usual time. A unit that could not be known is missing.
 	Metrics []Metric
@@ -63,6 +64,7 @@ func (d Duel) Samples(side int) []Sample {
 			part, whole, _ := o.Share(s.Measurement)
 			sample.Limits = append(sample.Limits, Limit{o.Value(s.Measurement), part, whole})
 		}
+		sample.Asked = d.Plan.askedSamples(s, b.Whole())
 		if b.Whole() {
 			sample.Metrics, metrics = metrics[0], metrics[1:]
 		}

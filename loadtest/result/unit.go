@@ -33,6 +33,7 @@ func Units() []Unit {
 		{"server-cpu-ns/op", "lower"},
 		{"client-cpu-ns/op", "lower"},
 		{MemorySize, "lower"},
+		{RequestP50, "lower"},
 		{"knee-vus", "higher"},
 	}
 }
@@ -88,7 +89,7 @@ func DuelUnits() []string {
 	for _, u := range duelUnits {
 		all = append(all, u.name)
 	}
-	return all
+	return append(all, RequestP50)
 }
 
 // Choose chooses the units of the plan by the first block: those that are asked, or where that is
@@ -120,5 +121,15 @@ func (p *Plan) Choose(asked []string, first Block) {
 		default:
 			p.Units = append(p.Units, u.name)
 		}
+	}
+	_, wanted := p.Margins[RequestP50]
+	wanted = wanted || slices.Contains(p.Require, RequestP50) || slices.Contains(asked, RequestP50)
+	switch {
+	case len(first.Sides[0].Asked) == 0 && wanted: // of which the verdict says that there are none
+		p.Units, p.Requests = append(p.Units, RequestP50), nil
+	case asked != nil && !wanted:
+		p.leaveRequests(first)
+	default:
+		p.chooseRequests(wanted, first)
 	}
 }

@@ -24,8 +24,9 @@ func Floor(unit string) float64 {
 // not say it; ok is false for a unit that nobody gates unasked. Percentiles are the noisier the
 // further out, so that a closer margin would only be inconclusive: of 10000 independent latencies
 // that spread exponentially, the standard deviation of the 50th is 1.4 %, of the 99th 2.2 %, of the
-// 99.9th 4.6 %. slow/op is how many requests lie beyond the 99th: half as many more is what a tail
-// that spreads exponentially has where its times are a tenth longer.
+// 99.9th 4.6 %. One request of many is timed less often than all of them. slow/op is how many
+// requests lie beyond the 99th: half as many more is what a tail that spreads exponentially has
+// where its times are a tenth longer.
 func UsualMargin(unit string) (fraction float64, ok bool) {
 	if m := percentile.FindStringSubmatch(unit); m != nil {
 		switch p, _ := strconv.ParseFloat(m[1], 64); {
@@ -37,6 +38,8 @@ func UsualMargin(unit string) (fraction float64, ok bool) {
 		return 0.2, true
 	}
 	switch unit {
+	case "request-p50-ns", "request-p50-sec":
+		return 0.1, true
 	case "slow/op":
 		return 0.5, true
 	case "server-mem-bytes":

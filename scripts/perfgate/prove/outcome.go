@@ -2,6 +2,7 @@ package prove
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,22 +38,30 @@ type Values [2][]float64
 func NewOutcome(t Trial, d loadtest.DuelResult, took time.Duration) (Outcome, error) {
 	o := Outcome{Trial: t, Verdict: d.Report.Verdict, Blocks: len(d.Blocks), Seconds: took.Seconds(),
 		Values: make(map[string]Values)}
+	once := func(to *[]string, unit string) { // each of several requests has a row
+		if !slices.Contains(*to, unit) {
+			*to = append(*to, unit)
+		}
+	}
 	add := func(unit string, v verdict.Verdict) {
 		switch v {
 		case verdict.Pass:
 		case verdict.Regressed:
-			o.Worse = append(o.Worse, unit)
+			once(&o.Worse, unit)
 		default:
-			o.Open = append(o.Open, unit)
+			once(&o.Open, unit)
 		}
 	}
 	keep := map[string]bool{Throughput: true}
 	for _, row := range d.Report.Rows {
 		add(row.Unit, row.Verdict)
-		o.Judged = append(o.Judged, row.Unit)
+		once(&o.Judged, row.Unit)
 		keep[row.Unit] = row.Better != "same"
 	}
 	if f := d.Report.Failures; f != nil {
+		add("failures", f.Verdict)
+	}
+	for _, f := range d.Report.RequestFailures {
 		add("failures", f.Verdict)
 	}
 	for side := range 2 {
