@@ -1,10 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"rampart/loadtest/gate"
@@ -18,10 +20,17 @@ func DuelHTML(w io.Writer, d result.Duel, r gate.Report) error {
 	data := duelPage{Duel: d, Report: r}
 	samples := [2][]result.Sample{d.Samples(0), d.Samples(1)}
 	for _, row := range r.Rows {
-		if row.Change != nil {
+		switch {
+		case row.Change == nil:
+		case row.Request != "":
+			data.Requests = append(data.Requests, duelPageRow{Row: row})
+		default:
 			data.Table = append(data.Table, newDuelPageRow(row, samples))
 		}
 	}
+	slices.SortStableFunc(data.Requests, func(a, b duelPageRow) int {
+		return cmp.Compare(gateRank(a.Verdict), gateRank(b.Verdict))
+	})
 	var err error
 	if data.Charts, err = draw(changesChart(data.Table), blocksChart(data.Table)); err != nil {
 		return err
@@ -32,9 +41,10 @@ func DuelHTML(w io.Writer, d result.Duel, r gate.Report) error {
 // duelPage is what the page of a duel shows.
 type duelPage struct {
 	result.Duel
-	Report gate.Report
-	Table  []duelPageRow
-	Charts []template.HTML
+	Report   gate.Report
+	Table    []duelPageRow // of all requests together
+	Requests []duelPageRow // of single ones, failing ones first
+	Charts   []template.HTML
 }
 
 // Remarks are what is said below the table of the verdict.
@@ -43,6 +53,15 @@ func (p duelPage) Remarks() (all []string) {
 		for _, line := range remark.lines {
 			all = append(all, remark.what+": "+line)
 		}
+	}
+	return all
+}
+
+// RequestFailureTexts say which of several requests failed.
+func (p duelPage) RequestFailureTexts() (all []string) {
+	for _, f := range p.Report.RequestFailures {
+		all = append(all, fmt.Sprintf("%s: %d of %d failed, and %d of %d of the baseline: %s", f.Request,
+			f.CandidateFailed, f.CandidateRequests, f.BaselineFailed, f.BaselineRequests, f.Verdict))
 	}
 	return all
 }
