@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +21,7 @@ import (
 
 	"rampart/loadtest/capacity"
 	"rampart/loadtest/inject"
+	"rampart/loadtest/report"
 )
 
 // slots is a server that serves so many requests at a time, each for the same time. In a bubble of
@@ -238,4 +242,45 @@ func TestFuncFailureClass(t *testing.T) {
 		require.Equal(t, map[string]uint64{"status": 20}, level.Failures.ByName())
 		require.Zero(t, level.Requests)
 	})
+}
+
+// TestRampHasARowForEachRequest holds that levels of a ramp, by each rule, say what each request
+// did, in all windows together.
+func TestRampHasARowForEachRequest(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			time.Sleep(2 * time.Millisecond)
+		}
+	}))
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	config := inject.HTTPConfig{URL: u, Source: "targets.txt"}
+	for _, path := range []string{"/fast", "/slow"} {
+		config.Requests = append(config.Requests, inject.Request{URL: &url.URL{Path: path}})
+	}
+	for _, rule := range []string{RuleClassic, RuleConfident} {
+		t.Run(rule, func(t *testing.T) {
+			target, err := inject.NewHTTP(config)
+			require.NoError(t, err)
+			res, err := Ramp{
+				Experiment: Experiment{Target: target, Window: 150 * time.Millisecond}, MaxVUs: 2, Rule: rule, Seed: 1,
+			}.Run(t.Context())
+			require.NoError(t, err)
+			require.NotEmpty(t, res.Levels)
+			for _, l := range res.Levels {
+				require.Len(t, l.Asked, 2)
+				fast, slow := l.Asked[0], l.Asked[1]
+				require.Equal(t, "GET /slow", slow.Name)
+				require.Equal(t, l.Requests, fast.Requests+slow.Requests)
+				require.Equal(t, l.Completed, fast.Completed+slow.Completed)
+				require.EqualValues(t, slow.Requests, slow.Latency.TotalCount())
+				require.Greater(t, slow.Quantile(0.5), 1900*time.Microsecond)
+				for _, s := range l.Samples {
+					require.Nil(t, s.Asked)
+				}
+			}
+			require.Contains(t, report.Summary(res), "  GET /slow\n")
+		})
+	}
 }

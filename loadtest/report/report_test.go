@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -76,6 +77,50 @@ func ramp() result.Result {
 	}
 }
 
+// mixed is a ramp whose levels were asked so many requests.
+func mixed(requests int) result.Result {
+	r := ramp()
+	r.Target = "requests of targets.txt to 192.0.2.1:8080"
+	for i := range r.Levels {
+		l := &r.Levels[i]
+		for k := range requests {
+			a := inject.Asked{
+				Name: fmt.Sprintf("GET /%d?q={seq}", k), Requests: l.Requests / uint64(requests), Completed: l.Completed / uint64(requests),
+				Latency: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 2),
+			}
+			took := time.Duration(k+1) * time.Millisecond
+			a.LatencySum = time.Duration(a.Requests) * took
+			_ = a.Latency.RecordValues(took.Microseconds(), int64(a.Requests))
+			l.Asked = append(l.Asked, a)
+		}
+	}
+	last := &r.Levels[len(r.Levels)-1]
+	last.Failures[inject.Status], last.Asked[1].Failures[inject.Status] = 7, 7
+	last.Asked[requests-1].Name, last.Asked[requests-1].Others = "950 other requests", 950
+	return r
+}
+
+// TestOfManyRequestsTheWorstAreSaid holds that a text stays short, and says what it leaves out.
+func TestOfManyRequestsTheWorstAreSaid(t *testing.T) {
+	r := mixed(51)
+	text := Summary(r)
+	require.Contains(t, text, "failures at 4 vus: status 7; of GET /1?q={seq} 7 of ")
+	require.Contains(t, text, "each request at 2 vus:\n")
+	require.Contains(t, text, "GET /50?q={seq}\n")
+	require.NotContains(t, text, "GET /30?q={seq}\n")
+	require.Contains(t, text, "… and 31 more, none of which failed more often or took longer (result.json has all)\n")
+	r.Levels = r.Levels[2:]
+	require.Contains(t, Summary(r), "  GET /1?q={seq}\n", "it failed, and there is no capacity")
+	require.NotContains(t, Summary(ramp()), "each request")
+	var html bytes.Buffer
+	require.NoError(t, HTML(&html, mixed(51)))
+	require.Equal(t, 51, strings.Count(html.String(), "?q={seq}</td>"))
+	require.Contains(t, html.String(), "<h2>Requests at 2 VUs</h2>")
+	html.Reset()
+	require.NoError(t, HTML(&html, ramp()))
+	require.NotContains(t, html.String(), "<h2>Requests")
+}
+
 func TestLine(t *testing.T) {
 	require.Equal(t, "Injecting with 2 vus. rps=526.4 resp_time=5.799 res_failed=0", Line(ramp().Levels[1]))
 }
@@ -107,7 +152,7 @@ func TestGolden(t *testing.T) {
 	levels.Levels[2].Partial = true
 
 	for name, r := range map[string]result.Result{"ramp": ramp(), "failures": broken, "levels": levels,
-		"empty": {Kind: result.KindRamp}} {
+		"empty": {Kind: result.KindRamp}, "requests": mixed(3)} {
 		t.Run(name, func(t *testing.T) {
 			var csv, bench, doc bytes.Buffer
 			require.NoError(t, CSV(&csv, r))

@@ -51,8 +51,8 @@ func number(x float64) string {
 
 func milliseconds(d time.Duration) string { return number(float64(d) / float64(time.Millisecond)) }
 
-// Summary returns what a person wants to know beyond the lines of the levels: why the ramp stopped, capacity, knee, and
-// every doubt.
+// Summary returns what a person wants to know beyond the lines of the levels: why the ramp stopped,
+// capacity, knee, every doubt, and single requests where there are several.
 func Summary(r result.Result) string {
 	var b strings.Builder
 	if r.Stop.Reason != "" {
@@ -72,6 +72,7 @@ func Summary(r result.Result) string {
 	for _, line := range reservations(r) {
 		b.WriteString(line + "\n")
 	}
+	b.WriteString(asked(levelOfAsked(r)))
 	return b.String()
 }
 
@@ -79,7 +80,11 @@ func Summary(r result.Result) string {
 func reservations(r result.Result) (lines []string) {
 	for _, l := range r.Levels {
 		if n := l.Failures.Total(); n > 0 {
-			lines = append(lines, fmt.Sprintf("failures at %d vus: %s", l.VUs, failures(l.Failures)))
+			line := fmt.Sprintf("failures at %d vus: %s", l.VUs, failures(l.Failures))
+			if of := failuresOf(l.Asked); of != "" {
+				line += "; of " + of
+			}
+			lines = append(lines, line)
 		}
 		if all := statuses(l.Answers.Statuses()); all != "" {
 			lines = append(lines, fmt.Sprintf("answers at %d vus: %s", l.VUs, all))
