@@ -41,6 +41,7 @@ Flags:
 	                          5%  latency up to the 75th percentile (p50-ns)
 	                          10% up to the 99th (p90-ns, p95-ns, p99-ns), 20% beyond (p99.9-ns)
 	                          10% server-mem-bytes, the most memory that a server of a duel held
+	                          10% request-p50-ns, the median of each of several requests of a duel
 	                          50% slow/op, the share of slow requests
 	                          A margin of 0% is for counts that do not scatter, such as allocs/op
 	-unit UNIT,...            gate these units and no others

@@ -25,12 +25,13 @@ const requestHelp = `What is asked, of both servers alike:
 	-insecure             accept any certificate
 	-cert FILE -key FILE  the client's own certificate and private key, in PEM; -cert alone: a file that holds both
 	-targets FILE         many requests in place of -uri, -X and -d: lines such as GET /path, header lines, @BODY-FILE; or
-	                      JSON lines. # weight: 3 draws one three times as often; {vu} and {seq} stand for numbers
+	                      JSON lines. # weight: 3 draws one three times as often; {vu} and {seq} stand for numbers.
+	                      Each is judged by itself as well (request-p50-ns, failures), up to 50
 	-first FILE           requests that each virtual user makes once before, untimed, such as a log-in
 	-cookies              each virtual user keeps the cookies that it gets, and sends them back
 	-http2=off            HTTP/1.1 also with servers that offer HTTP/2
 	-keepalive=off        a new connection for each request
-Values of headers, bodies and what is in files are in no output.
+Values of headers, bodies and what is in files are in no output, but for the methods and URLs of -targets.
 `
 
 // usualURI is the workload of the bundled server.
