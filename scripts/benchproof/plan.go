@@ -11,6 +11,11 @@ type plan struct {
 	Seed             uint64
 }
 
+// flags are those that say it, but for the seed.
+func (p plan) flags() string {
+	return fmt.Sprintf("-equals %d -n %d -usual %d", p.Equals, p.N, p.Usual)
+}
+
 // beginning is what the outcomes of a proof have in common.
 type beginning struct {
 	Plan   plan

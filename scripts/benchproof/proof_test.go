@@ -61,6 +61,6 @@ func TestTable(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	var out bytes.Buffer
-	require.ErrorContains(t, run([]string{"-n", "0"}, &out, &out), "want -equals 1 or more")
-	require.ErrorContains(t, run([]string{"extra"}, &out, &out), "no other arguments")
+	require.ErrorContains(t, run(t.Context(), []string{"-n", "0"}, &out, &out), "want -equals 1 or more")
+	require.ErrorContains(t, run(t.Context(), []string{"extra"}, &out, &out), "no other arguments")
 }

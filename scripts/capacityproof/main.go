@@ -13,62 +13,41 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"rampart/loadtest"
 	"rampart/scripts/proof"
 )
 
-func main() {
-	if proof.IsNeighbour(os.Args) {
-		proof.BeNeighbour(os.Stdin)
-		return
-	}
-	err := run(os.Args[1:], os.Stdout, os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintf(os.Stderr, "capacityproof: %v\n", err)
-		os.Exit(1)
-	}
-}
+func main() { proof.Main("capacityproof", run) }
 
 // run does what the arguments say. The table goes to stdout, a line for each ramp to stderr. After
 // Ctrl-C the table has what was measured until then.
-func run(args []string, stdout, stderr io.Writer) error {
-	p := plan{}
-	flags := flag.NewFlagSet("capacityproof", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.IntVar(&p.N, "n", 20, "ramps by each rule, of each server, with and without a neighbour")
-	flags.DurationVar(&p.Duration, "duration", 2*time.Second, "DURATION of the confident ramps")
-	servers := flags.String("servers", "", "which, with commas between: bundled, flask; empty: all that are installed")
-	flags.Uint64Var(&p.Seed, "seed", 0, "of the order of the ramps; 0: drawn, or that of the log")
-	path := flags.String("log", "", "file that keeps every outcome; what it has already is not measured again")
-	limit := flags.Duration("for", 0, "begin no ramp after so long; 0: all of them")
-	if err := flags.Parse(args); err != nil {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var p plan
+	command := proof.NewCommand("capacityproof", "ramp", &p.Seed, stderr)
+	command.IntVar(&p.N, "n", 20, "ramps by each rule, of each server, with and without a neighbour")
+	command.DurationVar(&p.Duration, "duration", 2*time.Second, "DURATION of the confident ramps")
+	servers := command.String("servers", "", "which, with commas between: bundled, flask; empty: all that are installed")
+	if err := command.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || p.N < 2 || p.Duration < 100*time.Millisecond {
+	if command.NArg() > 0 || p.N < 2 || p.Duration < 100*time.Millisecond {
 		return errors.New("want -n 2 or more, -duration 100ms or more, and no other arguments")
 	}
-	record, err := proof.Open[beginning, outcome](*path)
+	record, err := proof.Open[beginning, outcome](command.Log)
 	if err != nil {
 		return err
 	}
 	defer record.Close()
 	if b := record.Beginning; b != nil {
-		if had := b.Plan; p.Seed != 0 && p.Seed != had.Seed || p.N != had.N || p.Duration != had.Duration {
-			return fmt.Errorf("-log %s: it has -n %d -duration %v -seed %d; want the same, or another file", *path, had.N,
-				had.Duration, had.Seed)
+		if err := command.GoesOn(p.flags(), b.Plan.flags(), b.Plan.Seed); err != nil {
+			return err
 		}
-		p = b.Plan
 	} else {
 		p.Seed = loadtest.DrawSeed(p.Seed)
 		if p.Servers, err = choose(*servers, stderr); err != nil {
@@ -78,9 +57,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer cancel()
-	err = prove(ctx, record, *limit, stderr)
+	err = prove(ctx, command, record)
 	writeTable(stdout, record.Outcomes)
 	return err
 }
@@ -112,39 +89,18 @@ func choose(names string, stderr io.Writer) (chosen []string, err error) {
 }
 
 // prove runs all trials of which the record has no outcome.
-func prove(ctx context.Context, record *proof.Record[beginning, outcome], limit time.Duration, stderr io.Writer) error {
-	trials, begun := record.Beginning.Trials, time.Now()
-	before := len(record.Outcomes)
-	if before == len(trials) {
-		return nil
-	}
+func prove(ctx context.Context, command *proof.Command, record *proof.Record[beginning, outcome]) error {
 	dir, err := os.MkdirTemp("", "capacityproof")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	lab := lab{dir: dir}
-	fmt.Fprintf(stderr, "%d ramps, seed %d, %d done\n", len(trials), record.Beginning.Plan.Seed, before)
-	for i := before; i < len(trials); i++ {
-		if limit > 0 && time.Since(begun) > limit {
-			fmt.Fprintln(stderr, "time is over: the same command goes on")
-			return nil
-		}
-		t := trials[i]
-		window := record.Beginning.Plan.window(t, record.Outcomes)
-		o, err := lab.run(ctx, t, window)
-		if ctx.Err() != nil {
-			fmt.Fprintf(stderr, "interrupted after %d of %d ramps\n", i, len(trials))
-			return nil
-		}
-		if err == nil {
-			err = record.Add(o)
-		}
+	lab, plan, trials := lab{dir: dir}, record.Beginning.Plan, record.Beginning.Trials
+	return record.Make(ctx, command, len(trials), plan.Seed, func(ctx context.Context, i int) (outcome, error) {
+		o, err := lab.run(ctx, trials[i], plan.window(trials[i], record.Outcomes))
 		if err != nil {
-			return fmt.Errorf("%s: %w", t, err)
+			return o, fmt.Errorf("%s: %w", trials[i], err)
 		}
-		left := time.Since(begun) / time.Duration(i-before+1) * time.Duration(len(trials)-i-1)
-		fmt.Fprintf(stderr, "%d of %d: %s; about %v left\n", i+1, len(trials), o, left.Round(time.Minute))
-	}
-	return nil
+		return o, nil
+	})
 }

@@ -22,6 +22,9 @@ type plan struct {
 	Seed     uint64
 }
 
+// flags are those that say it, but for the seed and the servers.
+func (p plan) flags() string { return fmt.Sprintf("-n %d -duration %v", p.N, p.Duration) }
+
 // beginning is what the outcomes of a proof have in common.
 type beginning struct {
 	Plan   plan

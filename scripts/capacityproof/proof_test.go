@@ -101,12 +101,14 @@ func TestTable(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	var out bytes.Buffer
-	require.ErrorContains(t, run([]string{"-n", "1"}, &out, &out), "want -n 2 or more")
-	require.ErrorContains(t, run([]string{"extra"}, &out, &out), "no other arguments")
-	require.ErrorContains(t, run([]string{"-servers", "nginx"}, &out, &out), "want bundled and flask")
+	require.ErrorContains(t, run(t.Context(), []string{"-n", "1"}, &out, &out), "want -n 2 or more")
+	require.ErrorContains(t, run(t.Context(), []string{"extra"}, &out, &out), "no other arguments")
+	require.ErrorContains(t, run(t.Context(), []string{"-servers", "nginx"}, &out, &out), "want bundled and flask")
 	log := filepath.Join(t.TempDir(), "log")
 	begun := []byte(`{"Plan":{"N":3,"Duration":1000000000,"Servers":["bundled"],"Seed":5}}`)
 	require.NoError(t, os.WriteFile(log, begun, 0o666))
-	require.ErrorContains(t, run([]string{"-n", "4", "-log", log}, &out, &out), "it has -n 3 -duration 1s -seed 5")
-	require.NoError(t, run([]string{"-n", "3", "-duration", "1s", "-log", log}, &out, &out), "nothing is left to do")
+	err := run(t.Context(), []string{"-n", "4", "-log", log}, &out, &out)
+	require.ErrorContains(t, err, "it has -n 3 -duration 1s -seed 5")
+	err = run(t.Context(), []string{"-n", "3", "-duration", "1s", "-log", log}, &out, &out)
+	require.NoError(t, err, "nothing is left to do")
 }

@@ -80,6 +80,6 @@ func testTail(t *testing.T, path string, tail tail) {
 
 func TestArguments(t *testing.T) {
 	for _, args := range [][]string{{"-n", "0"}, {"-usual", "-1"}, {"-blocks", "0"}, {"x"}} {
-		require.ErrorContains(t, run(args, io.Discard, io.Discard), "want -n 1 or more", "%v", args)
+		require.ErrorContains(t, run(t.Context(), args, io.Discard, io.Discard), "want -n 1 or more", "%v", args)
 	}
 }

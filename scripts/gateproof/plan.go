@@ -70,6 +70,11 @@ type plan struct {
 	Seed             uint64
 }
 
+// flags are those that say it, but for the seed.
+func (p plan) flags() string {
+	return fmt.Sprintf("-n %d -usual %d -blocks %d", p.N, p.Usual, p.Blocks)
+}
+
 // trials lists first what the rates rest on: n duels without a difference, n with a loss of 5 %,
 // and a fifteenth of n for each tail. Then come as many for each other loss and for each candidate
 // that differs only in its file, and so many comparisons the usual way. Half of each kind are

@@ -2,67 +2,51 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+
+	"rampart/scripts/proof"
 )
 
-// TestRecordGoesOn holds that a proof in parts has what all parts found, also after a line that was
-// only half written.
+// TestRecordGoesOn holds that a proof in parts has what all parts found, and goes on only with what
+// was planned.
 func TestRecordGoesOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	p := plan{N: 6, Usual: 2, Blocks: 40}
+	begin := beginning{Plan: plan{N: 6, Usual: 2, Blocks: 40, Seed: 7}, Costs: costs{Loss: 0.09}, Five: costs{Loss: 0.05},
+		Comparisons: 30}
 	outcomes := []outcome{
 		{Verdict: "regressed", Estimate: 0.049, Seconds: 17, Worse: []string{"req/s"}, Open: []string{"p50-ns"},
 			Again: "regressed", Same: true},
 		{Verdict: "pass", Blocks: 8},
 	}
-	for i, next := range (plan{N: 6, Usual: 2, Seed: 7}).trials()[:2] {
+	for i, next := range begin.Plan.trials()[:2] {
 		outcomes[i].trial = next
 	}
-	r, err := openRecord(path, p)
+	r, err := proof.Open[beginning, outcome](path)
 	require.NoError(t, err)
-	require.False(t, r.begun())
-	begin := beginning{Plan: plan{N: 6, Usual: 2, Blocks: 40, Seed: 7}, Costs: costs{Loss: 0.09}, Five: costs{Loss: 0.05},
-		Comparisons: 30}
-	require.NoError(t, r.begin(begin))
-	require.NoError(t, r.add(outcomes[0]))
+	require.NoError(t, r.Begin(begin))
+	for _, o := range outcomes {
+		require.NoError(t, r.Add(o))
+	}
 	require.NoError(t, r.Close())
 
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	require.NoError(t, err)
-	_, err = f.WriteString(`{"Kind":"`)
-	require.NoError(t, err)
-	require.NoError(t, f.Close())
-
-	r, err = openRecord(path, p)
-	require.NoError(t, err)
-	require.True(t, r.begun())
-	require.NoError(t, r.add(outcomes[1]))
-	require.NoError(t, r.Close())
-
-	r, err = openRecord(path, p)
+	r, err = proof.Open[beginning, outcome](path)
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
-	require.Empty(t, cmp.Diff(begin, r.beginning))
-	require.Empty(t, cmp.Diff(outcomes, r.outcomes, cmp.AllowUnexported(outcome{})))
+	require.Empty(t, cmp.Diff(&begin, r.Beginning))
+	require.Empty(t, cmp.Diff(outcomes, r.Outcomes, cmp.AllowUnexported(outcome{})))
 
-	require.NoError(t, r.check())
-	r.outcomes[1].Kind = "of another version"
-	require.ErrorContains(t, r.check(), "comparison 2 (")
+	require.NoError(t, begin.planned(r.Outcomes))
+	r.Outcomes[1].Kind = "of another version"
+	require.ErrorContains(t, begin.planned(r.Outcomes), "comparison 2 (")
 
-	_, err = openRecord(path, plan{N: 60, Usual: 2, Blocks: 40})
+	err = run(t.Context(), []string{"-n", "60", "-usual", "2", "-log", path}, io.Discard, io.Discard)
 	require.ErrorContains(t, err, "it has -n 6 -usual 2 -blocks 40 -seed 7")
-}
-
-func TestRecordOfSomethingElse(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	require.NoError(t, os.WriteFile(path, []byte("BenchmarkX 1 2 ns/op\n"), 0o666))
-	_, err := openRecord(path, plan{N: 6})
-	require.ErrorContains(t, err, "want a file that gateproof wrote")
 }
 
 // TestReadme holds that the table on the page of perfgate is what the outcomes in testdata give.
@@ -71,12 +55,13 @@ func TestReadme(t *testing.T) {
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "log") // it is opened for writing
 	require.NoError(t, os.WriteFile(path, content, 0o666))
-	r, err := openRecord(path, plan{N: 60, Usual: 10, Blocks: 40})
+	r, err := proof.Open[beginning, outcome](path)
 	require.NoError(t, err)
 	defer r.Close()
-	require.NoError(t, r.check())
+	require.Equal(t, "-n 60 -usual 10 -blocks 40", r.Beginning.Plan.flags(), "as by default")
+	require.NoError(t, r.Beginning.planned(r.Outcomes))
 	var table bytes.Buffer
-	writeTable(&table, r.outcomes, r.beginning)
+	writeTable(&table, r.Outcomes, *r.Beginning)
 	readme, err := os.ReadFile(filepath.Join("..", "perfgate", "README.md"))
 	require.NoError(t, err)
 	require.Contains(t, string(readme), table.String())

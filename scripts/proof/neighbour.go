@@ -11,13 +11,12 @@ import (
 // neighbourArgument makes a program the neighbour.
 const neighbourArgument = "be-the-neighbour"
 
-// IsNeighbour reports whether a program was started by [StartNeighbour]; then it has to call
-// [BeNeighbour].
-func IsNeighbour(args []string) bool { return len(args) == 2 && args[1] == neighbourArgument }
+// isNeighbour reports whether a program was started by [StartNeighbour].
+func isNeighbour(args []string) bool { return len(args) == 2 && args[1] == neighbourArgument }
 
-// BeNeighbour burns CPU for a tenth of a second, rests for as long, and so on, until there is
+// beNeighbour burns CPU for a tenth of a second, rests for as long, and so on, until there is
 // nobody left who could write to lifeline.
-func BeNeighbour(lifeline io.Reader) {
+func beNeighbour(lifeline io.Reader) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -47,7 +46,7 @@ type Neighbour struct {
 	lifeline io.Closer
 }
 
-// StartNeighbour starts this program as a neighbour.
+// StartNeighbour starts this program, whose function main calls [Main], as a neighbour.
 func StartNeighbour() (n Neighbour, err error) {
 	program, err := os.Executable()
 	if err != nil {

@@ -1,6 +1,8 @@
 package proof
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -10,14 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// parentArgument makes this test binary a proof that has a neighbour and says that it has.
-const parentArgument = "have-a-neighbour"
+// Arguments that make this test binary a program.
+const (
+	parentArgument = "have-a-neighbour" // a proof that has a neighbour and says that it has
+	failArgument   = "fail"             // a proof that fails
+)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 {
 		switch os.Args[1] {
-		case neighbourArgument:
-			BeNeighbour(os.Stdin)
+		case neighbourArgument, failArgument:
+			Main("theproof", func(context.Context, []string, io.Writer, io.Writer) error { return errors.New("no server") })
 			return
 		case parentArgument:
 			if _, err := StartNeighbour(); err != nil {

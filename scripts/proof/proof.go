@@ -1,5 +1,6 @@
-// Package proof has what programs share that measure how often a gate is wrong: a neighbour that
-// disturbs, rates with their intervals, and a record that lets a long proof be made in parts.
+// Package proof has what programs share that measure how often a gate is wrong: a command that can
+// be interrupted and goes on, a neighbour that disturbs, rates with their intervals, and a record
+// that lets a long proof be made in parts.
 package proof
 
 import (
