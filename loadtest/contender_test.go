@@ -3,6 +3,9 @@
 package loadtest
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -131,5 +134,27 @@ func TestRequestURL(t *testing.T) {
 	for _, in := range []string{"", "a", "http://host/", "*", "/a\nb"} {
 		_, err := RequestURL(in)
 		require.ErrorContains(t, err, "want the path of a URL", in)
+	}
+}
+
+// TestInterruptInTheFirstRequest holds that Ctrl-C before there is an answer says nothing of a
+// contender, whose handshake hangs, or whose answer does.
+func TestInterruptInTheFirstRequest(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close() // it never accepts
+	errPressed := errors.New("somebody pressed Ctrl-C")
+	for _, scheme := range []string{"http://", "https://"} {
+		t.Run(scheme, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer time.AfterFunc(50*time.Millisecond, func() { cancel(errPressed) }).Stop()
+			begun := time.Now()
+			c := Contender{Address: scheme + l.Addr().String()}
+			_, err := c.start(ctx, host.Affinity{}, requestOf(t, "/"), time.Minute)
+			require.ErrorIs(t, err, errPressed)
+			require.NotContains(t, err.Error(), "TLS")
+			require.NotContains(t, err.Error(), "serve")
+			require.Less(t, time.Since(begun), 10*time.Second)
+		})
 	}
 }

@@ -127,6 +127,24 @@ func serverCPU(ctx context.Context, c inject.HTTPConfig, address string) (meter 
 	return unknownCPU(fmt.Errorf("%w; at /metrics: %w", unseen, untold)), false
 }
 
+// Metered returns e with what can be known of the processors that its server uses. Target is one of
+// [HTTP], or of [inject.NewHTTP], and has answered, as Probe shows; e stays as it is with another
+// one. A nil ServerCPU becomes the time of the server's processes where they are on this machine
+// and can be seen, else what the server has at /metrics as process_cpu_seconds_total, for which it
+// is asked until ctx ends. Where neither can be had, each level says why. A server on another
+// machine is not taken for one of the programs that use this one beside the injector.
+func (e Experiment) Metered(ctx context.Context) Experiment {
+	target, is := e.Target.(*inject.HTTP)
+	if !is {
+		return e
+	}
+	if e.ServerCPU == nil {
+		e.ServerCPU, e.told = serverCPU(ctx, target.Config(), target.Address())
+	}
+	e.apart = host.Elsewhere(target.Address())
+	return e
+}
+
 // unknownCPU meters what cannot be known.
 func unknownCPU(reason error) CPUMeter {
 	return func() (time.Duration, error) { return 0, reason }

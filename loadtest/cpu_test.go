@@ -3,6 +3,8 @@
 package loadtest
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -67,4 +69,33 @@ func TestUsage(t *testing.T) {
 	var unknown usage
 	unknown.edge()
 	require.Nil(t, unknown.spent)
+}
+
+// TestMetered holds where the processor time of a server comes from, and that a meter that is there
+// stays.
+func TestMetered(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" {
+			io.WriteString(w, "process_cpu_seconds_total 12.5\n")
+		}
+	}))
+	defer server.Close()
+	target, err := HTTP(server.URL + "/work")
+	require.NoError(t, err)
+	e := Experiment{Target: target}.Metered(t.Context())
+	used, err := e.ServerCPU() // not by its processes: this one serves itself
+	require.NoError(t, err)
+	require.Equal(t, 12500*time.Millisecond, used)
+	require.True(t, e.told)
+	require.False(t, e.apart)
+
+	own := func() (time.Duration, error) { return time.Second, nil }
+	e = Experiment{Target: target, ServerCPU: own}.Metered(t.Context())
+	used, err = e.ServerCPU()
+	require.NoError(t, err)
+	require.Equal(t, time.Second, used)
+	require.False(t, e.told)
+
+	e = Experiment{Target: Func(func(context.Context) error { return nil })}.Metered(t.Context())
+	require.Nil(t, e.ServerCPU, "there is no server")
 }

@@ -1,6 +1,6 @@
 //go:build load
 
-package loadtest
+package loadtest_test
 
 import (
 	"context"
@@ -10,31 +10,33 @@ import (
 	"testing"
 	"time"
 
+	"rampart/loadtest"
 	"rampart/loadtest/gate"
 	"rampart/loadtest/lab"
 	"rampart/loadtest/report"
+	"rampart/loadtest/result"
 	"rampart/loadtest/verdict"
 )
 
 // duel returns the duel of BASELINE and CANDIDATE, and skips where there are none.
-func duel(tb testing.TB) (Duel, *lab.Files) {
+func duel(tb testing.TB) (loadtest.Duel, *lab.Files) {
 	tb.Helper()
 	s := shared.settings
 	if s.Baseline == nil || s.Candidate == nil {
 		tb.Skip("BASELINE and CANDIDATE are not set: each is a command with {addr} in it, or a host:port")
 	}
 	startsAtOnce(tb)
-	if warning := unusedInDuel(os.Getenv); warning != "" {
+	if warning := lab.UnusedInDuel(os.Getenv); warning != "" {
 		say(os.Stderr, "warning: "+warning)
 	}
-	d := Duel{
+	d := loadtest.Duel{
 		Baseline: *s.Baseline, Candidate: *s.Candidate,
-		Request: s.http(s.Workload("localhost")),
+		Request: s.HTTP(s.Workload("localhost")),
 		Timeout: s.RequestTimeout, Warmup: s.DuelWarmup,
 		SLO: s.SLO,
 	}
 	if s.Server != nil { // of which only what follows the host can be meant
-		d.Request = s.http(s.Server)
+		d.Request = s.HTTP(s.Server)
 	}
 	if shared.terminal != nil {
 		d.Progress = shared.terminal
@@ -44,7 +46,7 @@ func duel(tb testing.TB) (Duel, *lab.Files) {
 		tb.Fatal(err)
 	}
 	warnUnlinked(files)
-	d.OnBlock = func(r DuelResult) {
+	d.OnBlock = func(r loadtest.DuelResult) {
 		line := report.DuelLine(r.Duel, r.Report)
 		fmt.Fprintf(os.Stderr, "%s\n%s", line, report.DuelOutput(r.Duel))
 		if swallowed() {
@@ -87,14 +89,14 @@ func TestDuel(t *testing.T) {
 func BenchmarkDuel(b *testing.B) {
 	d, _ := duel(b)
 	for b.Loop() {
-		result, err := d.Run(shared.ctx)
+		found, err := d.Run(shared.ctx)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(0, "ns/op")
-		for side, name := range sideNames {
+		for side, name := range result.SideNames {
 			var all []float64
-			for _, block := range result.Blocks {
+			for _, block := range found.Blocks {
 				all = append(all, block.Sides[side].Throughput())
 			}
 			slices.Sort(all)

@@ -27,7 +27,6 @@ import (
 	"rampart/loadtest/gate"
 	"rampart/loadtest/host"
 	"rampart/loadtest/inject"
-	"rampart/loadtest/lab"
 	"rampart/loadtest/report"
 	"rampart/loadtest/result"
 	"rampart/loadtest/verdict"
@@ -158,14 +157,12 @@ func TestDuelOfEquals(t *testing.T) {
 	require.NotContains(t, []int{0, 6}, first, "who starts first is drawn")
 	requireNoContender(t)
 
-	files, err := lab.NewFiles(t.TempDir(), time.Now())
-	require.NoError(t, err)
-	require.NoError(t, files.WriteDuel(result.Duel, result.Report))
 	for side := range sideNames {
-		text, err := os.ReadFile(files.DuelPath(side))
-		require.NoError(t, err)
-		require.Equal(t, 6, strings.Count(string(text), "\nBenchmarkDuel/vus="), "%s", text)
-		require.Contains(t, string(text), "\n# rampart duel seed=7 block=6 requests=")
+		var file bytes.Buffer
+		require.NoError(t, report.DuelBench(&file, result.Duel, side))
+		text := file.String()
+		require.Equal(t, 6, strings.Count(text, "\nBenchmarkDuel/vus="), "%s", text)
+		require.Contains(t, text, "\n# rampart duel seed=7 block=6 requests=")
 	}
 }
 

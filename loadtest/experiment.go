@@ -15,8 +15,8 @@
 // A [Duel] compares two servers in turns and says whether one is slower.
 //
 // The experiments of this repository are in the files *_load_test.go: go test -tags=load
-// ./loadtest. They read their settings from the environment ([SettingsFromEnv]) and keep their
-// results in files ([rampart/loadtest/lab.Files]).
+// ./loadtest. What they need beside this package, settings from the environment and files for
+// results, is in package [rampart/loadtest/lab].
 //
 // A failed request is data and in the result; an error says that the experiment could not be run; a
 // doubt says that a level was measured but should not be trusted.

@@ -53,7 +53,7 @@ func TestImportDirections(t *testing.T) {
 				"rampart/loadtest/result", "rampart/loadtest/verdict"}},
 		{"rampart/loadtest/host", "what the system is asked knows of no experiment", true, []string{"rampart/..."}},
 		{"rampart/loadtest/child", "starting a process is for all", true, []string{"rampart/..."}},
-		{"rampart/loadtest/lab", "parts do not know the whole", true, []string{"rampart/loadtest"}},
+		{"rampart/loadtest/...", "what measures needs nothing of the command", false, []string{"rampart/loadtest/lab"}},
 		{"rampart/loadtest/k6", "parts do not know the whole", true,
 			[]string{"rampart/loadtest", "rampart/loadtest/gate", "rampart/loadtest/report", "rampart/loadtest/result"}},
 		{"rampart/loadtest/result", "what was measured is neither judged nor drawn", true,

@@ -1,6 +1,6 @@
 //go:build load
 
-package loadtest
+package loadtest_test
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rampart/loadtest"
 	"rampart/loadtest/report"
 	"rampart/loadtest/result"
 )
@@ -22,8 +23,8 @@ func BenchmarkLevel(b *testing.B) {
 	e := experiment(b)
 	if shared.levels.Started.IsZero() {
 		shared.levels.Kind = result.KindLevels
-		shared.levels.Version = Version()
-		shared.levels.Machine = thisMachine()
+		shared.levels.Version = loadtest.Version()
+		shared.levels.Machine = loadtest.ThisMachine()
 		shared.levels.Started = time.Now()
 		levelFiles = newKeeper()
 	}
@@ -36,7 +37,7 @@ func BenchmarkLevel(b *testing.B) {
 	}
 }
 
-func benchmarkLevel(b *testing.B, e Experiment, vus int) {
+func benchmarkLevel(b *testing.B, e loadtest.Experiment, vus int) {
 	level, err := e.Level(shared.ctx, vus)
 	if level.Window > 0 {
 		shared.levels.Levels = append(shared.levels.Levels, level)

@@ -1,6 +1,6 @@
 //go:build load
 
-package loadtest
+package loadtest_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"rampart/loadtest"
 	"rampart/loadtest/report"
 	"rampart/loadtest/result"
 )
@@ -32,13 +33,13 @@ func TestLevel(t *testing.T) {
 }
 
 func runLevels(t *testing.T) error {
-	e, vus := shared.settings.durations(), shared.settings.VUs
-	if err := shared.settings.fits("VUS", slices.Max(vus)); err != nil {
+	e, vus := shared.settings.ExperimentWithoutTarget(), shared.settings.VUs
+	if err := shared.settings.Fits("VUS", slices.Max(vus)); err != nil {
 		return err
 	}
 	ctx := shared.ctx
 	if at, ok := deadline(t); ok {
-		budget := e.wait() + time.Duration(len(vus))*e.duration()
+		budget := e.BudgetOf(len(vus))
 		if left := time.Until(at); left < budget {
 			return fmt.Errorf("%d levels may take %v, but -timeout leaves %v: use -timeout=%v or more, a smaller DURATION or "+
 				"fewer VUS",
@@ -54,7 +55,9 @@ func runLevels(t *testing.T) error {
 		return err
 	}
 	files := newKeeper()
-	result := Result{Kind: result.KindLevels, Version: Version(), Started: time.Now(), Machine: thisMachine()}
+	result := loadtest.Result{
+		Kind: result.KindLevels, Version: loadtest.Version(), Started: time.Now(), Machine: loadtest.ThisMachine(),
+	}
 	var broken []error
 	for _, n := range vus {
 		level, levelErr := e.Level(ctx, n)

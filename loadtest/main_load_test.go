@@ -1,9 +1,8 @@
 //go:build load
 
-package loadtest
+package loadtest_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"rampart/loadtest"
 	"rampart/loadtest/inject"
 	"rampart/loadtest/lab"
 	"rampart/loadtest/report"
@@ -25,15 +25,15 @@ import (
 // shared is what the experiments of this package share.
 var shared struct {
 	ctx      context.Context // done at Ctrl-C
-	settings Settings
+	settings lab.Settings
 	terminal *lab.Terminal
-	target   string   // what is loaded, as it may be shown
-	address  string   // where
-	others   []string // addresses of the same name that get no load
-	result   *Result  // of TestRamp, TestLevel or TestMerge, whichever came last
-	levels   Result   // of BenchmarkLevel
-	misused  bool     // a setting is wrong for an experiment
-	files    error    // why results could not be written
+	target   string           // what is loaded, as it may be shown
+	address  string           // where
+	others   []string         // addresses of the same name that get no load
+	result   *loadtest.Result // of TestRamp, TestLevel or TestMerge, whichever came last
+	levels   loadtest.Result  // of BenchmarkLevel
+	misused  bool             // a setting is wrong for an experiment
+	files    error            // why results could not be written
 }
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -45,7 +45,7 @@ const interrupted = 130
 // results could not be written, else that of package testing.
 func run(m *testing.M) int {
 	flag.Parse()
-	settings, err := SettingsFromEnv(os.Getenv)
+	settings, err := lab.SettingsFromEnv(os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
@@ -61,7 +61,7 @@ func run(m *testing.M) int {
 	shared.ctx, shared.settings = ctx, settings
 	shared.terminal = lab.OpenTerminal()
 	defer shared.terminal.Close()
-	for _, warning := range Misspelt(os.Environ()) {
+	for _, warning := range lab.Misspelt(os.Environ()) {
 		say(os.Stderr, "warning: "+warning)
 	}
 
@@ -131,7 +131,7 @@ func say(to *os.File, line string) {
 
 // labeled returns r with the settings and the target of this process, unless it was measured by
 // others.
-func labeled(r Result) Result {
+func labeled(r loadtest.Result) loadtest.Result {
 	if shared.settings.Merge == nil {
 		r.Settings, r.Target, r.Address, r.Others = shared.settings.List(), shared.target, shared.address, shared.others
 	}
@@ -139,7 +139,7 @@ func labeled(r Result) Result {
 }
 
 // conclude makes r what ends the output.
-func conclude(r Result) {
+func conclude(r loadtest.Result) {
 	r = labeled(r)
 	shared.result = &r
 	if underGoTest() {
@@ -147,8 +147,8 @@ func conclude(r Result) {
 	}
 }
 
-func printResult(r Result) error {
-	if shared.settings.Output == OutputJSON {
+func printResult(r loadtest.Result) error {
+	if shared.settings.Output == lab.OutputJSON {
 		return result.JSONLine(os.Stdout, r)
 	}
 	if _, err := fmt.Println(); err != nil {
@@ -158,7 +158,7 @@ func printResult(r Result) error {
 }
 
 // experiment returns the experiment that the settings ask for, on a server that answers.
-func experiment(tb testing.TB) Experiment {
+func experiment(tb testing.TB) loadtest.Experiment {
 	tb.Helper()
 	e, err := openExperiment()
 	if err != nil {
@@ -167,18 +167,18 @@ func experiment(tb testing.TB) Experiment {
 	return e
 }
 
-func openExperiment() (Experiment, error) {
+func openExperiment() (loadtest.Experiment, error) {
 	settings := shared.settings
 	if settings.Merge != nil {
 		shared.misused = true
-		return Experiment{}, errors.New("MERGE is set: want it for TestMerge only, which measures nothing; unset it to " +
-			"measure")
+		return loadtest.Experiment{}, errors.New("MERGE is set: want it for TestMerge only, which measures nothing; unset " +
+			"it to measure")
 	}
-	var own CPUMeter
+	var own loadtest.CPUMeter
 	if settings.Server == nil {
 		server, err := ownServer.start()
 		if err != nil {
-			return Experiment{}, err
+			return loadtest.Experiment{}, err
 		}
 		settings.Server = settings.Workload(server.Addr)
 		own = server.CPU
@@ -207,7 +207,7 @@ func openExperiment() (Experiment, error) {
 // any load: a ramp would take its limit for that of the server.
 func fits(tb testing.TB, name string, vus int) {
 	tb.Helper()
-	if err := shared.settings.fits(name, vus); err != nil {
+	if err := shared.settings.Fits(name, vus); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -228,11 +228,11 @@ var ownServer bundled
 type bundled struct {
 	once   sync.Once
 	dir    string
-	server *Server
+	server *loadtest.Server
 	err    error
 }
 
-func (b *bundled) start() (*Server, error) {
+func (b *bundled) start() (*loadtest.Server, error) {
 	b.once.Do(func() {
 		shared.terminal.Say("building ./server")
 		defer shared.terminal.End()
@@ -240,8 +240,8 @@ func (b *bundled) start() (*Server, error) {
 			return
 		}
 		var path string
-		if path, b.err = BuildServer(shared.ctx, b.dir); b.err == nil {
-			b.server, b.err = StartServer(shared.ctx, path, "-addr", "127.0.0.1:0")
+		if path, b.err = loadtest.BuildServer(shared.ctx, b.dir); b.err == nil {
+			b.server, b.err = loadtest.StartServer(shared.ctx, path, "-addr", "127.0.0.1:0")
 		}
 	})
 	return b.server, b.err
@@ -281,7 +281,7 @@ func warnUnlinked(f *lab.Files) {
 var warnOnce, addressOnce sync.Once
 
 // keep writes the files anew.
-func (k keeper) keep(r Result) {
+func (k keeper) keep(r loadtest.Result) {
 	if k.files == nil {
 		return
 	}
@@ -314,17 +314,4 @@ const finishing = 3 * time.Second
 func deadline(t *testing.T) (time.Time, bool) {
 	at, ok := t.Deadline()
 	return at.Add(-finishing), ok
-}
-
-// fits says why this process cannot make so many connections to the server, which the variable name
-// asks for. It can be asked before there is a server.
-func (s Settings) fits(name string, vus int) error {
-	target, err := inject.NewHTTP(s.http(cmp.Or(s.Server, s.Workload("localhost"))))
-	if err == nil {
-		err = target.Fits(vus)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
 }

@@ -1,6 +1,6 @@
 //go:build load
 
-package loadtest
+package loadtest_test
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"rampart/loadtest"
 	"rampart/loadtest/lab"
 	"rampart/loadtest/report"
 	"rampart/loadtest/result"
@@ -43,10 +44,10 @@ func runMerge() error {
 		if err != nil {
 			return err
 		}
-		if only := onlyClassic(os.Getenv); len(ramp.Levels) == 0 && os.Getenv("STOP") == "" {
+		if only := lab.OnlyClassic(os.Getenv); len(ramp.Levels) == 0 && os.Getenv("STOP") == "" {
 			say(os.Stderr, "STOP=classic with "+only)
 		}
-		if merged, err = continueRamp(ramp, merged, shared.settings.MaxVUs, shared.settings.SLO); err != nil {
+		if merged, err = loadtest.ContinueRamp(ramp, merged, shared.settings.MaxVUs, shared.settings.SLO); err != nil {
 			return err
 		}
 		if err := lab.Replace(path, func(w io.Writer) error { return result.JSON(w, merged) }); err != nil {
@@ -66,39 +67,39 @@ func runMerge() error {
 }
 
 // mergeFiles makes one result of those in files, one of each client.
-func mergeFiles(paths []string) (Result, error) {
-	var clients []Result
+func mergeFiles(paths []string) (loadtest.Result, error) {
+	var clients []loadtest.Result
 	for _, path := range paths {
-		r, err := readClient(path)
+		r, err := lab.ReadClient(path)
 		if err != nil {
-			return Result{}, err
+			return loadtest.Result{}, err
 		}
 		clients = append(clients, r)
 	}
 	merged, err := result.MergeClients(clients)
 	if err != nil {
-		return Result{}, fmt.Errorf("%w (clients in the order of MERGE=%s)", err, strings.Join(paths, ","))
+		return loadtest.Result{}, fmt.Errorf("%w (clients in the order of MERGE=%s)", err, strings.Join(paths, ","))
 	}
 	return merged, nil
 }
 
 // readRamp reads a ramp of merged levels that is to be continued. It is the zero Result where there
 // is no such file: no level has been measured yet.
-func readRamp(path string) (Result, error) {
+func readRamp(path string) (loadtest.Result, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Result{}, nil
+		return loadtest.Result{}, nil
 	}
 	if err != nil {
-		return Result{}, fmt.Errorf("ramp so far: %w", err)
+		return loadtest.Result{}, fmt.Errorf("ramp so far: %w", err)
 	}
 	defer f.Close()
 	r, err := result.ReadJSON(f)
 	if err == nil && r.Kind != result.KindRamp {
-		err = fmt.Errorf("a result of kind %q: want %q; %s", r.Kind, result.KindRamp, anotherRamp)
+		err = fmt.Errorf("a result of kind %q: want %q; %s", r.Kind, result.KindRamp, loadtest.AnotherRamp)
 	}
 	if err != nil {
-		return Result{}, fmt.Errorf("ramp so far: %s: %w", path, err)
+		return loadtest.Result{}, fmt.Errorf("ramp so far: %s: %w", path, err)
 	}
 	return r, nil
 }

@@ -1,6 +1,6 @@
 //go:build load
 
-package loadtest
+package loadtest_test
 
 import (
 	"context"
@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"rampart/loadtest"
 	"rampart/loadtest/capacity"
+	"rampart/loadtest/lab"
 	"rampart/loadtest/report"
 )
 
@@ -17,8 +19,8 @@ import (
 // output; what else there is to say goes to standard error. It fails when no level was accepted.
 func TestRamp(t *testing.T) {
 	startsAtOnce(t)
-	ramp := shared.settings.ramp()
-	fits(t, "MAX_VUS", ramp.mostVUs())
+	ramp := shared.settings.RampWithoutTarget()
+	fits(t, "MAX_VUS", ramp.MostVUs())
 	ctx := shared.ctx
 	if at, ok := deadline(t); ok {
 		if left, budget := time.Until(at), ramp.Budget(); left < budget {
@@ -33,13 +35,13 @@ func TestRamp(t *testing.T) {
 	ramp.Experiment = experiment(t)
 	sayRule(ramp)
 	files := newKeeper()
-	ramp.OnLevel = func(r Result) {
+	ramp.OnLevel = func(r loadtest.Result) {
 		say(os.Stdout, report.Line(r.Levels[len(r.Levels)-1]))
-		if ramp.Rule == RuleClassic { // else OnRound keeps them
+		if ramp.Rule == loadtest.RuleClassic { // else OnRound keeps them
 			files.keep(r)
 		}
 	}
-	ramp.OnRound = func(r Result) {
+	ramp.OnRound = func(r loadtest.Result) {
 		files.keep(r)
 		shared.terminal.Show(report.Live(r))
 	}
@@ -64,26 +66,26 @@ func TestRamp(t *testing.T) {
 
 // sayRule says which rule ends a ramp where nobody asked for it and it is not the usual one, and
 // why no level is told for a while.
-func sayRule(ramp Ramp) {
-	switch only := onlyClassic(os.Getenv); {
+func sayRule(ramp loadtest.Ramp) {
+	switch only := lab.OnlyClassic(os.Getenv); {
 	case only != "" && os.Getenv("STOP") == "":
 		say(os.Stderr, "STOP=classic with "+only)
-	case ramp.Rule == RuleConfident && shared.terminal != nil:
+	case ramp.Rule == loadtest.RuleConfident && shared.terminal != nil:
 		shared.terminal.Say("measuring levels in turns")
-	case ramp.Rule == RuleConfident:
+	case ramp.Rule == loadtest.RuleConfident:
 		say(os.Stderr, fmt.Sprintf("levels are measured in turns, each for %v; their lines come at the end",
-			ramp.duration()))
+			ramp.Duration()))
 	}
 }
 
 // BenchmarkRamp reports capacity and knee of the server, from one ramp each time.
 func BenchmarkRamp(b *testing.B) {
 	startsAtOnce(b)
-	fits(b, "MAX_VUS", Ramp{MaxVUs: shared.settings.MaxVUs}.mostVUs())
-	ramp := shared.settings.ramp()
+	fits(b, "MAX_VUS", loadtest.Ramp{MaxVUs: shared.settings.MaxVUs}.MostVUs())
+	ramp := shared.settings.RampWithoutTarget()
 	ramp.Experiment = experiment(b)
 	files := newKeeper()
-	if ramp.Rule == RuleClassic {
+	if ramp.Rule == loadtest.RuleClassic {
 		ramp.OnLevel = files.keep
 	}
 	ramp.OnRound = files.keep

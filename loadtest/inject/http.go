@@ -412,6 +412,9 @@ func (a *asker) ask(ctx context.Context, conn net.Conn) (probed, error) {
 	return probed{"HTTP/1.1", s.answer.status(), saw}, nil
 }
 
+// Config is what the target was made of.
+func (h *HTTP) Config() HTTPConfig { return h.config }
+
 // Address is the host:port, or the path of a unix socket, that VUs connect to.
 func (h *HTTP) Address() string { return *h.address.Load() }
 

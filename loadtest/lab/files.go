@@ -1,6 +1,6 @@
-// Package lab is what the experiments of package loadtest and the gate's command share and a
-// library does not need: the folder for results ([Files]) and what is shown on a terminal
-// ([Terminal]).
+// Package lab is what the experiments of this repository and the gate's command need and a library
+// does not: settings from the environment ([Settings]), the folder for results ([Files]), the
+// results of several clients ([ReadClient]), and what is shown on a terminal ([Terminal]).
 package lab
 
 import (

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
-	"rampart/loadtest"
+	"rampart/loadtest/lab"
 	"rampart/loadtest/result"
 )
 
@@ -51,7 +51,7 @@ func TestVerbsExist(t *testing.T) {
 // no others.
 func TestTablesNameAll(t *testing.T) {
 	var settings []string
-	_, err := loadtest.SettingsFromEnv(func(name string) string { settings = append(settings, name); return "" })
+	_, err := lab.SettingsFromEnv(func(name string) string { settings = append(settings, name); return "" })
 	require.NoError(t, err)
 
 	perfgate := defined(t, "../perfgate")

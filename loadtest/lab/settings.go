@@ -1,6 +1,7 @@
-package loadtest
+package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"rampart/loadtest/host"
+	"rampart/loadtest"
 	"rampart/loadtest/inject"
 	"rampart/loadtest/k6"
 	"rampart/loadtest/request"
@@ -25,40 +26,40 @@ import (
 
 // Settings are what a user sets in the environment. README.md has the table of variables.
 type Settings struct {
-	Server         *url.URL         // SERVER; nil: build and start the bundled server
-	Socket         string           // SERVER=unix:PATH: the unix socket behind Server
-	Method         string           // METHOD
-	Header         http.Header      // HEADERS
-	Body           []byte           // BODY
-	Insecure       bool             // INSECURE
-	Certificate    *tls.Certificate // CERT and KEY: of the client; nil: none
-	Authorities    *x509.CertPool   // CACERT: who vouches for the server; nil: whom the system trusts
-	ServerName     string           // SERVER_NAME
-	Targets        request.Targets  // TARGETS
-	TargetsFile    string           // its name; empty: none
-	First          request.Targets  // FIRST
-	FirstFile      string           // its name; empty: none
-	Cookies        bool             // COOKIES
-	HTTP2          bool             // HTTP2
-	Engine         string           // ENGINE: EngineBuiltin or EngineK6
-	Baseline       *Contender       // BASELINE; nil: no duel
-	Candidate      *Contender       // CANDIDATE; nil: no duel
-	Iterations     uint64           // ITERATIONS
-	Duration       time.Duration    // DURATION: the window of each level
-	Warmup         time.Duration    // WARMUP
-	DuelWarmup     time.Duration    // WARMUP of a duel; 0: it is not set, and the duel finds out
-	VUs            []int            // VUS: the levels of BenchmarkLevel
-	MaxVUs         int              // MAX_VUS
-	Stop           string           // STOP: RuleClassic or RuleConfident
-	SLO            slo.SLO          // SLO
-	Expect         inject.Expect    // EXPECT
-	RequestTimeout time.Duration    // REQUEST_TIMEOUT
-	KeepAlive      bool             // KEEPALIVE
-	Results        string           // RESULTS: the folder for result files
-	Output         string           // OUTPUT: OutputText or OutputJSON
-	StartAt        time.Time        // START_AT: when the only level of VUS starts; zero: at once
-	Merge          []string         // MERGE: the files of clients whose results TestMerge merges; nil: it does not run
-	Ramp           string           // RAMP: the file of the ramp that TestMerge continues; empty: it only merges
+	Server         *url.URL            // SERVER; nil: build and start the bundled server
+	Socket         string              // SERVER=unix:PATH: the unix socket behind Server
+	Method         string              // METHOD
+	Header         http.Header         // HEADERS
+	Body           []byte              // BODY
+	Insecure       bool                // INSECURE
+	Certificate    *tls.Certificate    // CERT and KEY: of the client; nil: none
+	Authorities    *x509.CertPool      // CACERT: who vouches for the server; nil: whom the system trusts
+	ServerName     string              // SERVER_NAME
+	Targets        request.Targets     // TARGETS
+	TargetsFile    string              // its name; empty: none
+	First          request.Targets     // FIRST
+	FirstFile      string              // its name; empty: none
+	Cookies        bool                // COOKIES
+	HTTP2          bool                // HTTP2
+	Engine         string              // ENGINE: EngineBuiltin or EngineK6
+	Baseline       *loadtest.Contender // BASELINE; nil: no duel
+	Candidate      *loadtest.Contender // CANDIDATE; nil: no duel
+	Iterations     uint64              // ITERATIONS
+	Duration       time.Duration       // DURATION: the window of each level
+	Warmup         time.Duration       // WARMUP
+	DuelWarmup     time.Duration       // WARMUP of a duel; 0: it is not set, and the duel finds out
+	VUs            []int               // VUS: the levels of BenchmarkLevel
+	MaxVUs         int                 // MAX_VUS
+	Stop           string              // STOP: loadtest.RuleClassic or loadtest.RuleConfident
+	SLO            slo.SLO             // SLO
+	Expect         inject.Expect       // EXPECT
+	RequestTimeout time.Duration       // REQUEST_TIMEOUT
+	KeepAlive      bool                // KEEPALIVE
+	Results        string              // RESULTS: the folder for result files
+	Output         string              // OUTPUT: OutputText or OutputJSON
+	StartAt        time.Time           // START_AT: when the only level of VUS starts; zero: at once
+	Merge          []string            // MERGE: the files of clients whose results TestMerge merges; nil: it does not run
+	Ramp           string              // RAMP: the file of the ramp that TestMerge continues; empty: it only merges
 }
 
 // Engines.
@@ -81,8 +82,9 @@ const (
 	maxAhead      = time.Hour // of the start
 )
 
-// SettingsFromEnv reads the settings with getenv, which is [os.Getenv] but in tests. A variable that is empty counts as
-// unset. The error names every variable whose value is no good, the value, and what would be right.
+// SettingsFromEnv reads the settings with getenv, which is [os.Getenv] but in tests. A variable
+// that is empty counts as unset. The error names every variable whose value is no good, the value,
+// and what would be right.
 func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 	var errs []error
 	// set parses a variable, or its default where it is unset.
@@ -96,29 +98,30 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 	}
 	var s Settings
 	set("ITERATIONS", "60000", into(&s.Iterations, parseIterations))
-	set("DURATION", DefaultWindow.String(), into(&s.Duration, parsePositiveDuration))
+	set("DURATION", loadtest.DefaultWindow.String(), into(&s.Duration, parsePositiveDuration))
 	set("WARMUP", defaultWarmup(s.Duration).String(), into(&s.Warmup, parseDuration))
 	if getenv("WARMUP") != "" {
 		s.DuelWarmup = s.Warmup
 	}
 	set("VUS", "1,2,4,8,16,32", into(&s.VUs, parseVUs))
-	set("MAX_VUS", strconv.Itoa(DefaultMaxVUs), into(&s.MaxVUs, parseVU))
-	set("REQUEST_TIMEOUT", DefaultTimeout.String(), into(&s.RequestTimeout, parsePositiveDuration))
+	set("MAX_VUS", strconv.Itoa(loadtest.DefaultMaxVUs), into(&s.MaxVUs, parseVU))
+	set("REQUEST_TIMEOUT", loadtest.DefaultTimeout.String(), into(&s.RequestTimeout, parsePositiveDuration))
 	set("KEEPALIVE", "on", into(&s.KeepAlive, request.Switch))
 	set("RESULTS", "results", into(&s.Results, parsePath))
 	set("OUTPUT", OutputText, into(&s.Output, parseOneOf(OutputText, OutputJSON)))
 	set("ENGINE", EngineBuiltin, into(&s.Engine, parseOneOf(EngineBuiltin, EngineK6)))
-	rule, only := DefaultRule, onlyClassic(getenv)
+	rule, only := loadtest.DefaultRule, OnlyClassic(getenv)
 	if only != "" {
-		rule = RuleClassic
+		rule = loadtest.RuleClassic
 	}
-	set("STOP", rule, into(&s.Stop, parseOneOf(RuleClassic, RuleConfident)))
+	set("STOP", rule, into(&s.Stop, parseOneOf(loadtest.RuleClassic, loadtest.RuleConfident)))
 	set("SLO", "", into(&s.SLO, slo.Parse))
 	set("EXPECT", "", into(&s.Expect, inject.ParseExpect))
 	if s.Engine == EngineK6 && !s.Expect.IsZero() {
-		errs = append(errs, fmt.Errorf("EXPECT=%q with ENGINE=k6: want ENGINE=builtin, because k6 is not told what to expect", s.Expect))
+		errs = append(errs, fmt.Errorf("EXPECT=%q with ENGINE=k6: want ENGINE=builtin, because k6 is not told what to "+
+			"expect", s.Expect))
 	}
-	if only != "" && s.Stop == RuleConfident {
+	if only != "" && s.Stop == loadtest.RuleConfident {
 		errs = append(errs, fmt.Errorf("STOP=confident: want STOP=classic with %s", only))
 	}
 	set("INSECURE", "off", into(&s.Insecure, request.Switch))
@@ -154,11 +157,12 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 	if start := getenv("START_AT"); start != "" {
 		set("START_AT", start, into(&s.StartAt, parseStart))
 		if len(s.VUs) > 1 {
-			errs = append(errs, fmt.Errorf("START_AT=%q with %d levels in VUS: want one number of virtual users there, because the "+
-				"second level has no time at which it starts", start, len(s.VUs)))
+			errs = append(errs, fmt.Errorf("START_AT=%q with %d levels in VUS: want one number of virtual users there, "+
+				"because the second level has no time at which it starts", start, len(s.VUs)))
 		}
 		if s.Engine == EngineK6 {
-			errs = append(errs, fmt.Errorf("START_AT=%q with ENGINE=k6: want ENGINE=builtin, which can start at an instant", start))
+			errs = append(errs, fmt.Errorf("START_AT=%q with ENGINE=k6: want ENGINE=builtin, which can start at an instant",
+				start))
 		}
 	}
 	if files := getenv("MERGE"); files != "" {
@@ -167,13 +171,14 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 	if file := getenv("RAMP"); file != "" {
 		set("RAMP", file, into(&s.Ramp, parsePath))
 		if s.Merge == nil {
-			errs = append(errs, fmt.Errorf("RAMP=%q without MERGE: want the results of the clients there, of which it gets a level", file))
+			errs = append(errs, fmt.Errorf("RAMP=%q without MERGE: want the results of the clients there, of which it gets a "+
+				"level", file))
 		}
 	}
-	contender := func(name string, to **Contender) {
+	contender := func(name string, to **loadtest.Contender) {
 		if value := getenv(name); value != "" {
 			set(name, value, func(v string) error {
-				c, err := ParseContender(v)
+				c, err := loadtest.ParseContender(v)
 				*to = &c
 				return err
 			})
@@ -182,16 +187,17 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 	contender("BASELINE", &s.Baseline)
 	contender("CANDIDATE", &s.Candidate)
 	if d, err := parseDuration(getenv("WARMUP")); err == nil && d == 0 && (s.Baseline != nil || s.Candidate != nil) {
-		errs = append(errs, fmt.Errorf("WARMUP=%q with BASELINE or CANDIDATE: want more than 0, such as 1s, or leave it unset: then a "+
-			"warm-up ends when both servers are warm", getenv("WARMUP")))
+		errs = append(errs, fmt.Errorf("WARMUP=%q with BASELINE or CANDIDATE: want more than 0, such as 1s, or leave it "+
+			"unset: then a warm-up ends when both servers are warm", getenv("WARMUP")))
 	}
 	if s.Socket != "" && (s.Baseline != nil || s.Candidate != nil) {
-		errs = append(errs, fmt.Errorf("SERVER=%q with BASELINE or CANDIDATE: both sides' load would go to that socket, and to neither "+
-			"of them; want SERVER to say what is asked for, such as localhost/search?q=go, and a contender that listens at a socket "+
-			"as unix:PATH", inject.Mask(getenv("SERVER"))))
+		errs = append(errs, fmt.Errorf("SERVER=%q with BASELINE or CANDIDATE: both sides' load would go to that socket, and "+
+			"to neither of them; want SERVER to say what is asked for, such as localhost/search?q=go, and a contender that "+
+			"listens at a socket as unix:PATH", inject.Mask(getenv("SERVER"))))
 	}
 	if s.Engine == EngineK6 && (s.Baseline != nil || s.Candidate != nil) {
-		errs = append(errs, errors.New("ENGINE=k6 with BASELINE or CANDIDATE: want ENGINE=builtin, because k6 cannot take turns"))
+		errs = append(errs, errors.New("ENGINE=k6 with BASELINE or CANDIDATE: want ENGINE=builtin, because k6 cannot take "+
+			"turns"))
 	}
 	for _, err := range []error{s.needsTLS(), s.askedTwice(getenv), s.elsewhere()} {
 		if err != nil {
@@ -200,7 +206,7 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 	}
 	if len(errs) == 0 {
 		// What only shows when all is put together: a header that cannot be set, say.
-		if _, err := inject.NewHTTP(s.http(s.Workload("localhost"))); err != nil {
+		if _, err := inject.NewHTTP(s.HTTP(s.Workload("localhost"))); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w; want what a request can have",
 				"METHOD, HEADERS, BODY, EXPECT, SERVER_NAME, TARGETS or FIRST", err))
 		}
@@ -212,21 +218,21 @@ func SettingsFromEnv(getenv func(string) string) (Settings, error) {
 // server for one that asks for a certificate, and loads it without, measures something else.
 func (s Settings) needsTLS() error {
 	secure := s.Server != nil && s.Server.Scheme == "https"
-	for _, c := range []*Contender{s.Baseline, s.Candidate} {
+	for _, c := range []*loadtest.Contender{s.Baseline, s.Candidate} {
 		secure = secure || c != nil && strings.HasPrefix(strings.ToLower(c.Address), "https://")
 	}
 	if secure || s.Certificate == nil && s.Authorities == nil && s.ServerName == "" {
 		return nil
 	}
-	return errors.New("CERT, KEY, CACERT or SERVER_NAME without TLS: want https:// in SERVER, which says it for both sides of a " +
-		"duel, too")
+	return errors.New("CERT, KEY, CACERT or SERVER_NAME without TLS: want https:// in SERVER, which says it for both " +
+		"sides of a duel, too")
 }
 
 // askedTwice says what TARGETS and FIRST contradict.
 func (s Settings) askedTwice(getenv func(string) string) error {
 	if s.Engine == EngineK6 && (s.TargetsFile != "" || s.FirstFile != "" || s.Cookies) {
-		return errors.New("ENGINE=k6 with TARGETS, FIRST or COOKIES: want ENGINE=builtin, because k6 gets one request that is always " +
-			"the same")
+		return errors.New("ENGINE=k6 with TARGETS, FIRST or COOKIES: want ENGINE=builtin, because k6 gets one request that " +
+			"is always the same")
 	}
 	if s.First.Weighed != "" {
 		return fmt.Errorf("FIRST: %s: weight: want none, because each of the first requests is made once", s.First.Weighed)
@@ -246,8 +252,8 @@ func (s Settings) askedTwice(getenv func(string) string) error {
 	return nil
 }
 
-// elsewhere says that a file names a server that is not loaded. A duel has two, and leaves out which
-// one is written.
+// elsewhere says that a file names a server that is not loaded. A duel has two, and leaves out
+// which one is written.
 func (s Settings) elsewhere() error {
 	if s.Baseline != nil || s.Candidate != nil {
 		return nil
@@ -267,8 +273,8 @@ func (s Settings) elsewhere() error {
 // duelIgnores are the variables of which a duel makes no use.
 var duelIgnores = []string{"DURATION", "VUS", "MAX_VUS", "STOP", "OUTPUT", "MERGE", "RAMP"}
 
-// unusedInDuel says in one line which variables are set and mean nothing in a duel; empty: none.
-func unusedInDuel(getenv func(string) string) string {
+// UnusedInDuel says in one line which variables are set and mean nothing in a duel; empty: none.
+func UnusedInDuel(getenv func(string) string) string {
 	var set []string
 	for _, name := range duelIgnores {
 		if getenv(name) != "" {
@@ -282,7 +288,8 @@ func unusedInDuel(getenv func(string) string) string {
 		strings.Join(set, ", "))
 }
 
-// refuse says what is wrong with the value of a variable. It shows the value, but nothing that may be a secret.
+// refuse says what is wrong with the value of a variable. It shows the value, but nothing that may
+// be a secret.
 func refuse(name, value string, err error) error {
 	switch name {
 	case "HEADERS", "BODY":
@@ -299,9 +306,9 @@ func refuse(name, value string, err error) error {
 	return fmt.Errorf("%s=%q: %w", name, value, err)
 }
 
-// onlyClassic names the variable with which a ramp can only have the classic rule, and why; empty:
+// OnlyClassic names the variable with which a ramp can only have the classic rule, and why; empty:
 // it can have either.
-func onlyClassic(getenv func(string) string) string {
+func OnlyClassic(getenv func(string) string) string {
 	switch {
 	case getenv("ENGINE") == EngineK6:
 		return "ENGINE=k6, because k6 cannot measure in short windows"
@@ -316,8 +323,9 @@ func onlyClassic(getenv func(string) string) string {
 // defaultWarmup is a tenth of the window, at most 2 s.
 func defaultWarmup(window time.Duration) time.Duration { return min(window/10, 2*time.Second) }
 
-// List returns the settings as the user would set them, without what may be a secret: the server, which may hold a
-// password, and the values of headers. Of those that have a default that hardly anyone changes, only what was changed.
+// List returns the settings as the user would set them, without what may be a secret: the server,
+// which may hold a password, and the values of headers. Of those that have a default that hardly
+// anyone changes, only what was changed.
 func (s Settings) List() []result.Setting {
 	list := []result.Setting{
 		{Name: "ITERATIONS", Value: strconv.FormatUint(s.Iterations, 10)},
@@ -448,8 +456,9 @@ func parseOneOf(a, b string) func(string) (string, error) {
 	}
 }
 
-// parseStart reads Unix seconds, with a fraction or without. It does not go through a floating-point number, which has no
-// place for nanoseconds. An instant that has passed is no wrong value: whether there was time enough shows later.
+// parseStart reads Unix seconds, with a fraction or without. It does not go through a
+// floating-point number, which has no place for nanoseconds. An instant that has passed is no wrong
+// value: whether there was time enough shows later.
 func parseStart(s string) (time.Time, error) {
 	whole, fraction, _ := strings.Cut(s, ".")
 	seconds, err := strconv.ParseUint(whole, 10, 33) // until the year 2242
@@ -459,8 +468,8 @@ func parseStart(s string) (time.Time, error) {
 	}
 	at := time.Unix(int64(seconds), int64(nanos))
 	if ahead := time.Until(at); ahead > maxAhead {
-		return time.Time{}, fmt.Errorf("want Unix seconds at most %v ahead, and this is %v: compare the clocks of the machines",
-			maxAhead, ahead.Round(time.Second))
+		return time.Time{}, fmt.Errorf("want Unix seconds at most %v ahead, and this is %v: compare the clocks of the "+
+			"machines", maxAhead, ahead.Round(time.Second))
 	}
 	return at, nil
 }
@@ -473,18 +482,19 @@ func (s Settings) Workload(address string) *url.URL {
 	return &url.URL{Scheme: "http", Host: address, Path: "/", RawQuery: workload(s.Iterations)}
 }
 
-// durations returns an experiment without a target.
-func (s Settings) durations() Experiment {
-	return Experiment{Window: s.Duration, Warmup: s.Warmup, Timeout: s.RequestTimeout, Start: s.StartAt}
+// ExperimentWithoutTarget returns the experiment that the settings ask for, before there is a
+// server.
+func (s Settings) ExperimentWithoutTarget() loadtest.Experiment {
+	return loadtest.Experiment{Window: s.Duration, Warmup: s.Warmup, Timeout: s.RequestTimeout, Start: s.StartAt}
 }
 
-// ramp returns a ramp without a target.
-func (s Settings) ramp() Ramp {
-	return Ramp{Experiment: s.durations(), MaxVUs: s.MaxVUs, Rule: s.Stop, SLO: s.SLO}
+// RampWithoutTarget returns the ramp that the settings ask for, before there is a server.
+func (s Settings) RampWithoutTarget() loadtest.Ramp {
+	return loadtest.Ramp{Experiment: s.ExperimentWithoutTarget(), MaxVUs: s.MaxVUs, Rule: s.Stop, SLO: s.SLO}
 }
 
-// http says what a target at u is asked.
-func (s Settings) http(u *url.URL) inject.HTTPConfig {
+// HTTP says what a target at u is asked.
+func (s Settings) HTTP(u *url.URL) inject.HTTPConfig {
 	source := s.TargetsFile
 	if s.Baseline != nil || s.Candidate != nil {
 		source = s.Targets.InDuel(source)
@@ -499,11 +509,12 @@ func (s Settings) http(u *url.URL) inject.HTTPConfig {
 	}
 }
 
-// Experiment returns the experiment that the settings ask for, after one request to Server, which must be set, has shown
-// that it answers. cpu meters the processor time of the server; nil: find out how.
-func (s Settings) Experiment(ctx context.Context, cpu CPUMeter) (Experiment, error) {
-	e := s.durations()
-	c := s.http(s.Server)
+// Experiment returns the experiment that the settings ask for, after one request to Server, which
+// must be set, has shown that it answers. cpu meters the processor time of the server; nil: find
+// out how.
+func (s Settings) Experiment(ctx context.Context, cpu loadtest.CPUMeter) (loadtest.Experiment, error) {
+	e := s.ExperimentWithoutTarget()
+	c := s.HTTP(s.Server)
 	target, err := inject.NewHTTP(c)
 	if err != nil {
 		return e, err
@@ -533,18 +544,27 @@ func (s Settings) Experiment(ctx context.Context, cpu CPUMeter) (Experiment, err
 			return e, err
 		}
 	}
-	if cpu == nil {
-		cpu, e.told = serverCPU(ctx, c, target.Address())
-	}
-	e.apart = host.Elsewhere(target.Address())
 	e.Target, e.ServerCPU = target, cpu
-	return e, nil
+	return e.Metered(ctx), nil
+}
+
+// Fits says why this process cannot make so many connections to the server, which the variable name
+// asks for. It can be asked before there is a server.
+func (s Settings) Fits(name string, vus int) error {
+	target, err := inject.NewHTTP(s.HTTP(cmp.Or(s.Server, s.Workload("localhost"))))
+	if err == nil {
+		err = target.Fits(vus)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 const wantServer = "want host, host:port, a URL that begins with http:// or https://, or unix:PATH"
 
-// parseServer reads the address of a server. One without path and query gets those of the workload. socket is empty where
-// it is not that of a unix socket.
+// parseServer reads the address of a server. One without path and query gets those of the workload.
+// socket is empty where it is not that of a unix socket.
 func parseServer(s string, iterations uint64) (u *url.URL, socket string, err error) {
 	if u, socket, err = inject.ParseAddress(s); err != nil {
 		return nil, "", fmt.Errorf("%w; %s", err, wantServer)

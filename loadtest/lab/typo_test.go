@@ -1,6 +1,4 @@
-//go:build !load
-
-package loadtest
+package lab
 
 import (
 	"slices"

@@ -1,6 +1,4 @@
-//go:build !load
-
-package loadtest
+package lab
 
 import (
 	"context"
@@ -21,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
-	"rampart/loadtest/host"
+	"rampart/loadtest"
 )
 
 // env makes a getenv of "NAME=value" strings.
@@ -43,7 +41,7 @@ func TestSettingsDefaults(t *testing.T) {
 		Warmup:         2 * time.Second,
 		VUs:            []int{1, 2, 4, 8, 16, 32},
 		MaxVUs:         4096,
-		Stop:           RuleConfident,
+		Stop:           loadtest.RuleConfident,
 		RequestTimeout: time.Minute,
 		KeepAlive:      true,
 		Method:         http.MethodGet,
@@ -56,8 +54,8 @@ func TestSettingsDefaults(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	s, err := SettingsFromEnv(env("ITERATIONS=80000", "DURATION=1m30s", "WARMUP=0s", "VUS=1, 3,100", "MAX_VUS=64",
-		"REQUEST_TIMEOUT=500ms", "KEEPALIVE=off", "RESULTS=/tmp/x", "SERVER=example.org", "STOP=classic", "ENGINE=k6", "INSECURE=1",
-		"HTTP2=off", "HEADERS=accept: text/html\nX-Token: secret\n", "BODY=a=b", "OUTPUT=json"))
+		"REQUEST_TIMEOUT=500ms", "KEEPALIVE=off", "RESULTS=/tmp/x", "SERVER=example.org", "STOP=classic", "ENGINE=k6",
+		"INSECURE=1", "HTTP2=off", "HEADERS=accept: text/html\nX-Token: secret\n", "BODY=a=b", "OUTPUT=json"))
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(Settings{
 		Server:         &url.URL{Scheme: "http", Host: "example.org", Path: "/", RawQuery: "it1=80000&it2=1"},
@@ -65,7 +63,7 @@ func TestSettings(t *testing.T) {
 		Duration:       90 * time.Second,
 		VUs:            []int{1, 3, 100},
 		MaxVUs:         64,
-		Stop:           RuleClassic,
+		Stop:           loadtest.RuleClassic,
 		RequestTimeout: 500 * time.Millisecond,
 		Method:         http.MethodPost,
 		Header:         http.Header{"Accept": {"text/html"}, "X-Token": {"secret"}},
@@ -90,7 +88,7 @@ func TestStartAt(t *testing.T) {
 		s, err := SettingsFromEnv(env("START_AT="+in, "VUS=8"))
 		require.NoError(t, err)
 		require.True(t, want.Equal(s.StartAt), in)
-		require.True(t, want.Equal(s.durations().Start), in)
+		require.True(t, want.Equal(s.ExperimentWithoutTarget().Start), in)
 	}
 	s, err := SettingsFromEnv(env("START_AT=1764000000.250", "VUS=8"))
 	require.NoError(t, err)
@@ -107,7 +105,7 @@ func TestTLSSettings(t *testing.T) {
 		s, err := SettingsFromEnv(env(append(vars, "SERVER_NAME=app.example")...))
 		require.NoError(t, err)
 		require.Contains(t, fmt.Sprint(s.List()), "{SERVER_NAME app.example}")
-		require.Equal(t, "app.example", s.http(&url.URL{Scheme: "https", Host: "h"}).ServerName)
+		require.Equal(t, "app.example", s.HTTP(&url.URL{Scheme: "https", Host: "h"}).ServerName)
 	}
 }
 
@@ -118,10 +116,11 @@ func TestTargetsSettings(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		return path
 	}
-	paths, whole, weighed := file("GET /a\nX: topsecret\n\nPOST /b\n"), file("GET http://h:81/a\n"), file("GET /\n# weight: 2\n")
+	paths, whole := file("GET /a\nX: topsecret\n\nPOST /b\n"), file("GET http://h:81/a\n")
+	weighed := file("GET /\n# weight: 2\n")
 	s, err := SettingsFromEnv(env("TARGETS="+paths, "FIRST="+paths, "COOKIES=on", "SERVER=H:81/"))
 	require.NoError(t, err)
-	c := s.http(s.Server)
+	c := s.HTTP(s.Server)
 	require.Len(t, c.Requests, 2)
 	require.Len(t, c.First, 2)
 	require.True(t, c.Cookies)
@@ -138,7 +137,8 @@ func TestTargetsSettings(t *testing.T) {
 	}
 	s, err = SettingsFromEnv(env("TARGETS="+whole, "BASELINE=a:1", "CANDIDATE=b:1"))
 	require.NoError(t, err)
-	require.Equal(t, "1 requests of "+whole+", without the http://h:81 there", asked(s.http(s.Workload("h"))))
+	require.Equal(t, whole+", without the http://h:81 there", s.HTTP(s.Workload("h")).Source)
+	headless, sized := file("GET /\nX-A topsecret\n"), file("GET /\nContent-Length: 1\n")
 	for want, vars := range map[string][]string{
 		"TARGETS with METHOD: want what is asked in the file alone":              {"TARGETS=" + paths, "METHOD=PUT"},
 		"TARGETS with BODY: want":                                                {"TARGETS=" + paths, "BODY=x"},
@@ -149,8 +149,8 @@ func TestTargetsSettings(t *testing.T) {
 		"http://h:81 is not what SERVER says: want":                              {"FIRST=" + whole, "SERVER=https://h:81"},
 		"FIRST: " + weighed + ":2: weight: want none, because each":              {"FIRST=" + weighed},
 		"ENGINE=k6 with TARGETS, FIRST or COOKIES: want ENGINE=builtin, because": {"COOKIES=on", "ENGINE=k6"},
-		"targets.txt:2: header line has no colon":                                {"TARGETS=" + file("GET /\nX-A topsecret\n")},
-		"targets.txt:1: header Content-Length cannot be set":                     {"TARGETS=" + file("GET /\nContent-Length: 1\n")},
+		"targets.txt:2: header line has no colon":                                {"TARGETS=" + headless},
+		"targets.txt:1: header Content-Length cannot be set":                     {"TARGETS=" + sized},
 	} {
 		_, err := SettingsFromEnv(env(vars...))
 		require.ErrorContains(t, err, want, vars)
@@ -160,9 +160,10 @@ func TestTargetsSettings(t *testing.T) {
 
 // TestUnusedInDuel holds that no variable is passed over in silence by a duel.
 func TestUnusedInDuel(t *testing.T) {
-	require.Empty(t, unusedInDuel(env("METHOD=PUT", "BASELINE=a:1", "REQUEST_TIMEOUT=1s")))
-	require.Equal(t, "DURATION, VUS: set, and of no use in a duel, which chooses its load itself; perfgate run has flags for it",
-		unusedInDuel(env("VUS=8", "DURATION=1s", "WARMUP=")))
+	require.Empty(t, UnusedInDuel(env("METHOD=PUT", "BASELINE=a:1", "REQUEST_TIMEOUT=1s")))
+	require.Equal(t,
+		"DURATION, VUS: set, and of no use in a duel, which chooses its load itself; perfgate run has flags for it",
+		UnusedInDuel(env("VUS=8", "DURATION=1s", "WARMUP=")))
 	used := []string{"BASELINE", "BODY", "CACERT", "CANDIDATE", "CERT", "COOKIES", "EXPECT", "FIRST", "HEADERS", "HTTP2",
 		"INSECURE",
 		"ITERATIONS", "KEEPALIVE", "KEY", "METHOD", "REQUEST_TIMEOUT", "RESULTS", "SERVER", "SERVER_NAME", "SLO",
@@ -292,7 +293,8 @@ func TestSettingsRefuse(t *testing.T) {
 		{"KEY=/nonexistent", "KEY without CERT: want the file with the certificate there"},
 		{"CACERT=/dev/null", "CACERT: want a file with the certificates of authorities, in PEM: it is no file"},
 		{"SERVER_NAME=app.example", "CERT, KEY, CACERT or SERVER_NAME without TLS: want https:// in SERVER"},
-		{"SERVER_NAME=a/b SERVER=https://localhost", "SERVER_NAME, TARGETS or FIRST: name of the server for TLS: the host holds a character"},
+		{"SERVER_NAME=a/b SERVER=https://localhost",
+			"SERVER_NAME, TARGETS or FIRST: name of the server for TLS: the host holds a character"},
 		{"HEADERS=@/nonexistent", "HEADERS: want lines of the form Name: value, or @FILE"},
 		{"COOKIES=maybe", `COOKIES="maybe": want on or off`},
 		{"TARGETS=/nonexistent", `TARGETS="/nonexistent": /nonexistent: no such file`},
@@ -305,7 +307,8 @@ func TestSettingsRefuse(t *testing.T) {
 		{"SERVER=http://localhost:x", `SERVER="http://localhost:xxxxx": the port is no number from 1 to 65535; want host`},
 		{"SERVER=localhost:99999", `SERVER="localhost:99999": the port is no number from 1 to 65535; want host`},
 		{"SERVER=http://a b/", `SERVER="http://a b/": the host holds a character that no host has; want host`},
-		{"SERVER=unix:/s BASELINE=a:1 CANDIDATE=b:1", `SERVER="unix:/s" with BASELINE or CANDIDATE: both sides' load would go to that socket`},
+		{"SERVER=unix:/s BASELINE=a:1 CANDIDATE=b:1",
+			`SERVER="unix:/s" with BASELINE or CANDIDATE: both sides' load would go to that socket`},
 		{"WARMUP=0s BASELINE=a:1 CANDIDATE=b:1", `WARMUP="0s" with BASELINE or CANDIDATE: want more than 0, such as 1s`},
 		{"ENGINE=k6 BASELINE=a:1 CANDIDATE=b:1", "ENGINE=k6 with BASELINE or CANDIDATE: want ENGINE=builtin"},
 		{"SERVER=:8080", `SERVER=":8080": the host is missing; want host`},
@@ -323,9 +326,10 @@ func TestExpectIsASetting(t *testing.T) {
 	s, err := SettingsFromEnv(env("EXPECT=status=2xx, 3xx\nbody~^order [0-9]+"))
 	require.NoError(t, err)
 	require.Contains(t, fmt.Sprint(s.List()), "{EXPECT status=2xx,3xx; body~^order [0-9]+}")
-	require.True(t, s.http(s.Workload("localhost")).Expect.Equal(s.Expect))
+	require.True(t, s.HTTP(s.Workload("localhost")).Expect.Equal(s.Expect))
 	_, err = SettingsFromEnv(env("EXPECT=body~x", "METHOD=HEAD"))
-	require.ErrorContains(t, err, "METHOD, HEADERS, BODY, EXPECT, SERVER_NAME, TARGETS or FIRST: an expected body, and a request with HEAD")
+	require.ErrorContains(t, err,
+		"METHOD, HEADERS, BODY, EXPECT, SERVER_NAME, TARGETS or FIRST: an expected body, and a request with HEAD")
 	_, err = SettingsFromEnv(env("EXPECT=status=3xx", "ENGINE=k6"))
 	require.ErrorContains(t, err, `EXPECT="status=3xx" with ENGINE=k6: want ENGINE=builtin`)
 }
@@ -414,8 +418,8 @@ func TestSettingsExperiment(t *testing.T) {
 	s, err = SettingsFromEnv(env("SERVER=user:secret@"+address, "ITERATIONS=8"))
 	require.NoError(t, err)
 	_, err = s.Experiment(t.Context(), nil)
-	require.EqualError(t, err, `http://`+address+`/?it1=8&it2=1 does not serve: status: the server answered 400, not 2xx: `+
-		`"it1: want 7"; start it there, or set SERVER to one that answers 2xx`)
+	require.EqualError(t, err, `http://`+address+`/?it1=8&it2=1 does not serve: status: the server answered 400, not `+
+		`2xx: "it1: want 7"; start it there, or set SERVER to one that answers 2xx`)
 }
 
 // TestInterruptInTheFirstRequest holds that Ctrl-C before there is an answer says nothing of the
@@ -426,49 +430,37 @@ func TestInterruptInTheFirstRequest(t *testing.T) {
 	defer l.Close() // it never accepts
 	errPressed := errors.New("somebody pressed Ctrl-C")
 	for _, scheme := range []string{"http://", "https://"} {
-		for name, ask := range map[string]func(context.Context) error{
-			"experiment": func(ctx context.Context) error {
-				s, err := SettingsFromEnv(env("SERVER=" + scheme + l.Addr().String()))
-				require.NoError(t, err)
-				_, err = s.Experiment(ctx, nil)
-				return err
-			},
-			"contender": func(ctx context.Context) error {
-				c := Contender{Address: scheme + l.Addr().String()}
-				_, err := c.start(ctx, host.Affinity{}, requestOf(t, "/"), time.Minute)
-				return err
-			},
-		} {
-			t.Run(scheme+name, func(t *testing.T) {
-				ctx, cancel := context.WithCancelCause(t.Context())
-				defer time.AfterFunc(50*time.Millisecond, func() { cancel(errPressed) }).Stop()
-				begun := time.Now()
-				err := ask(ctx)
-				require.ErrorIs(t, err, errPressed)
-				require.NotContains(t, err.Error(), "TLS")
-				require.NotContains(t, err.Error(), "serve")
-				require.Less(t, time.Since(begun), 10*time.Second)
-			})
-		}
+		t.Run(scheme, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer time.AfterFunc(50*time.Millisecond, func() { cancel(errPressed) }).Stop()
+			s, err := SettingsFromEnv(env("SERVER=" + scheme + l.Addr().String()))
+			require.NoError(t, err)
+			begun := time.Now()
+			_, err = s.Experiment(ctx, nil)
+			require.ErrorIs(t, err, errPressed)
+			require.NotContains(t, err.Error(), "TLS")
+			require.NotContains(t, err.Error(), "serve")
+			require.Less(t, time.Since(begun), 10*time.Second)
+		})
 	}
 }
 
 func TestObjectivesAndRules(t *testing.T) {
 	s, err := SettingsFromEnv(env("SLO=p99<50ms, failed<0.1%", "STOP=confident"))
 	require.NoError(t, err)
-	require.Equal(t, RuleConfident, s.ramp().Rule)
-	require.Equal(t, "p99<50ms,failed<0.1%", s.ramp().SLO.String())
+	require.Equal(t, loadtest.RuleConfident, s.RampWithoutTarget().Rule)
+	require.Equal(t, "p99<50ms,failed<0.1%", s.RampWithoutTarget().SLO.String())
 	require.Contains(t, fmt.Sprint(s.List()), "{STOP confident}")
 	require.Contains(t, fmt.Sprint(s.List()), "{SLO p99<50ms,failed<0.1%}")
 	s, err = SettingsFromEnv(env("ENGINE=k6"))
 	require.NoError(t, err)
-	require.Equal(t, RuleClassic, s.Stop, "k6 knows no other")
+	require.Equal(t, loadtest.RuleClassic, s.Stop, "k6 knows no other")
 	s, err = SettingsFromEnv(env("RAMP=ramp.json", "MERGE=a.json"))
 	require.NoError(t, err)
-	require.Equal(t, RuleClassic, s.Stop, "nor do several clients")
+	require.Equal(t, loadtest.RuleClassic, s.Stop, "nor do several clients")
 	s, err = SettingsFromEnv(env("START_AT=1764000000", "VUS=1"))
 	require.NoError(t, err)
-	require.Equal(t, RuleClassic, s.Stop)
+	require.Equal(t, loadtest.RuleClassic, s.Stop)
 	for want, vars := range map[string][]string{
 		`SLO="p99<50": "50": want a duration with a unit`:  {"SLO=p99<50"},
 		`SLO="fast": "fast": want objectives with commas`:  {"SLO=fast"},
@@ -478,5 +470,14 @@ func TestObjectivesAndRules(t *testing.T) {
 	} {
 		_, err := SettingsFromEnv(env(vars...))
 		require.ErrorContains(t, err, want)
+	}
+}
+
+// TestSettingsErrorsInOrder: of two wrong contenders, sometimes the one was named first and
+// sometimes the other.
+func TestSettingsErrorsInOrder(t *testing.T) {
+	for range 50 {
+		_, err := SettingsFromEnv(env("BASELINE=x", "CANDIDATE=y"))
+		require.Regexp(t, `(?s)^BASELINE.*\nCANDIDATE`, err.Error())
 	}
 }
