@@ -10,6 +10,10 @@ import (
 	"rampart/loadtest/result"
 )
 
+// startCPUs is how many processors this process may use, as Go counts them when it starts. A duel
+// pins it to some of them, and Go follows that after a while.
+var startCPUs = runtime.GOMAXPROCS(0)
+
 func thisMachine() result.Machine {
 	name, _ := os.Hostname() // an empty name says well enough that there is none
 	return result.Machine{
@@ -17,7 +21,7 @@ func thisMachine() result.Machine {
 		OS:   runtime.GOOS,
 		Arch: runtime.GOARCH,
 		CPU:  host.CPUModel(),
-		CPUs: runtime.GOMAXPROCS(0),
+		CPUs: startCPUs,
 	}
 }
 

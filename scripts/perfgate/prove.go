@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -371,7 +370,6 @@ func (o proving) duels(record *proofRecord, b prove.Beginning, files *lab.Files,
 func (o proving) keep(
 	record *proofRecord, b prove.Beginning, outcome prove.Outcome, r loadtest.DuelResult,
 ) (prove.Beginning, error) {
-	r.Machine.CPUs = runtime.NumCPU() // that of the duel goes with the processors on which it pinned this process
 	if record.Beginning == nil {
 		b.Rampart, b.Machine, b.VUs = r.Version, r.Machine, r.VUs
 		if err := record.Begin(b); err != nil {
