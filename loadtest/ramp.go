@@ -148,7 +148,7 @@ func judge(ramp *Result, level Level, maxVUs int, objectives slo.SLO) {
 	}
 	decision := capacity.Classic(prev, this, maxVUs)
 	text := detail(decision.Stop, prev, level, maxVUs)
-	if broken := objectives.Err(level.Measurement); broken != nil && decision.Stop != capacity.Failures {
+	if broken := objectives.Err(level.Measurement); broken != nil && decision.Stop != capacity.RequestsFailed {
 		decision = capacity.Decision{Stop: capacity.SLO}
 		text = fmt.Sprintf("at %d vus: %v", level.VUs, broken)
 	}
@@ -183,7 +183,7 @@ func stopOf(ctx context.Context, vus int, err error) Stop {
 // detail says for people from what a stop reason follows.
 func detail(reason capacity.StopReason, prev capacity.Level, level Level, maxVUs int) string {
 	switch reason {
-	case capacity.Failures:
+	case capacity.RequestsFailed:
 		return fmt.Sprintf("%d requests failed at %d vus", level.Failures.Total(), level.VUs)
 	case capacity.MaxVUs:
 		return fmt.Sprintf("the next level would have more than %d vus", maxVUs)

@@ -121,7 +121,7 @@ func TestRampStops(t *testing.T) {
 				}
 			})}}.Run(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, capacity.Failures, result.Stop.Reason)
+			require.Equal(t, capacity.RequestsFailed, result.Stop.Reason)
 			require.Len(t, result.Levels, 3)
 			require.Len(t, result.Accepted(), 2)
 			require.Equal(t, map[string]uint64{"body": 3000}, result.Levels[2].Failures.ByName(), "one VU of four for 30 s")
@@ -135,7 +135,7 @@ func TestRampStops(t *testing.T) {
 					return ctx.Err()
 				})}}.Run(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, capacity.Failures, result.Stop.Reason)
+			require.Equal(t, capacity.RequestsFailed, result.Stop.Reason)
 			require.Equal(t, map[string]uint64{"timeout": 1}, result.Levels[0].Failures.ByName())
 		})
 	})

@@ -15,12 +15,12 @@ type StopReason string
 
 // The stop reasons.
 const (
-	Knee     StopReason = "knee"     // more VUs gave no significantly higher throughput
-	Failures StopReason = "failures" // requests failed
-	MaxVUs   StopReason = "max-vus"  // the next level would have more VUs than allowed
-	SLO      StopReason = "slo"      // a level did not keep what was asked of it
-	Deadline StopReason = "deadline" // the time would not have sufficed for the next level
-	Canceled StopReason = "canceled" // somebody ended it
+	Knee           StopReason = "knee"     // more VUs gave no significantly higher throughput
+	RequestsFailed StopReason = "failures" // requests failed
+	MaxVUs         StopReason = "max-vus"  // the next level would have more VUs than allowed
+	SLO            StopReason = "slo"      // a level did not keep what was asked of it
+	Deadline       StopReason = "deadline" // the time would not have sufficed for the next level
+	Canceled       StopReason = "canceled" // somebody ended it
 )
 
 // Decision is what a stop rule makes of a level.

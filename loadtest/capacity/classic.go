@@ -23,7 +23,7 @@ func Growth(prev, this float64) float64 {
 func Classic(prev, this Level, maxVUs int) Decision {
 	switch {
 	case this.Failures > 0:
-		return Decision{Stop: Failures}
+		return Decision{Stop: RequestsFailed}
 	case this.Throughput == 0 || Growth(prev.Throughput, this.Throughput) < ClassicGrowth:
 		return Decision{Stop: Knee}
 	case this.VUs > maxVUs/2:

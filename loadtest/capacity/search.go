@@ -108,7 +108,7 @@ func (s *Search) Add(w Window) {
 	if !s.rejects(l) {
 		return
 	}
-	s.end(Failures, fmt.Sprintf("%d requests failed at %d vus", l.failures, l.vus))
+	s.end(RequestsFailed, fmt.Sprintf("%d requests failed at %d vus", l.failures, l.vus))
 	s.queue = slices.DeleteFunc(s.queue, func(o *level) bool { return o.vus >= l.vus })
 }
 
@@ -125,7 +125,7 @@ func (s *Search) Round() int { return s.round }
 // end notes why there are no further doublings. A failure is news also when they were over: no
 // level at or above one with failures is measured again, so another one is of fewer VUs.
 func (s *Search) end(reason StopReason, detail string) {
-	if s.growing || reason == Failures {
+	if s.growing || reason == RequestsFailed {
 		s.stop, s.detail = reason, detail
 	}
 	if s.growing {

@@ -91,7 +91,7 @@ func TestSearch(t *testing.T) {
 			},
 		},
 		{
-			name: "failures", stop: Failures, levels: []int{1, 2, 4, 8},
+			name: "failures", stop: RequestsFailed, levels: []int{1, 2, 4, 8},
 			serve: func(vus int) Window {
 				w := slots(100)(vus)
 				w.Failures = uint64(max(vus-4, 0))
@@ -180,7 +180,7 @@ func TestFailureInALaterRound(t *testing.T) {
 		return w
 	})
 	reason, detail := s.Stop()
-	require.Equal(t, Failures, reason)
+	require.Equal(t, RequestsFailed, reason)
 	require.Equal(t, "3 requests failed at 4 vus", detail)
 	e, _ := s.Estimate()
 	require.Equal(t, []int{1, 2}, e.Accepted)

@@ -139,7 +139,7 @@ func TestGolden(t *testing.T) {
 	defer runtime.GOMAXPROCS(previous)
 
 	broken := ramp()
-	broken.Stop = result.Stop{Reason: capacity.Failures, Detail: "5 requests failed at 4 vus"}
+	broken.Stop = result.Stop{Reason: capacity.RequestsFailed, Detail: "5 requests failed at 4 vus"}
 	broken.Levels[2].Failures[inject.Timeout] = 3
 	broken.Levels[2].Failures[inject.Dial] = 2
 	broken.Levels[2].Latency = nil
@@ -223,7 +223,7 @@ func TestHTML(t *testing.T) {
 	require.NoError(t, HTML(io.Discard, result.Result{Kind: result.KindLevels}), "no level yet")
 	require.NoError(t, HTML(io.Discard, result.Result{Kind: result.KindLevels, Levels: r.Levels[:1]}), "one level")
 	b.Reset()
-	require.NoError(t, HTML(&b, result.Result{Kind: result.KindRamp, Stop: result.Stop{Reason: capacity.Failures}}))
+	require.NoError(t, HTML(&b, result.Result{Kind: result.KindRamp, Stop: result.Stop{Reason: capacity.RequestsFailed}}))
 	require.Contains(t, b.String(), "0 levels, and no capacity.")
 }
 
