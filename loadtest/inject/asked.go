@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -151,6 +152,11 @@ func rowsOf(target Target) []Asked {
 // longestName is how much is shown of what a request is called.
 const longestName = 120
 
+// hushed are the values in a query whose names say that they are secret. A name of a request is in
+// all outputs, and a file of requests is where users keep what they do not want there.
+var hushed = regexp.MustCompile(
+	`(?i)([?&;](?:[^=&;]*(?:token|secret|passw|pwd|credential|signature|jwt)[^=&;]*|[^=&;]*key|auth|sig|pass)=)[^&;]*`)
+
 // namesOf are the names of requests. Those that would be the same have the place as well where they
 // are written, or else their number.
 func namesOf(requests []Request) []string {
@@ -161,6 +167,7 @@ func namesOf(requests []Request) []string {
 		if r.Name == "" {
 			names[i] = cmp.Or(r.Method, http.MethodGet) + " " + r.URL.RequestURI()
 		}
+		names[i] = hushed.ReplaceAllString(names[i], "${1}xxxxx")
 		if len(names[i]) > longestName {
 			names[i] = strings.ToValidUTF8(names[i][:longestName], "") + "…"
 		}
