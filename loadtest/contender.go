@@ -15,27 +15,30 @@ import (
 	"rampart/loadtest/inject"
 )
 
-// Contender is one side of a duel: a server that is started afresh for every block, or one that runs already.
+// Contender is one side of a duel: a server that is started afresh for every block, or one that
+// runs already.
 type Contender struct {
-	// Command is a command line for sh, with {addr} where the server takes the address to listen on, host:port. Empty:
-	// Address is set.
+	// Command is a command line for sh, with {addr} where the server takes the address to listen on,
+	// host:port. Empty: Address is set.
 	Command string
-	// Address is where a server runs already: host:port, host:port behind http:// or https://, or unix:PATH. What changes with
-	// every start of a process is then the same in all blocks, and no error bar contains it.
+	// Address is where a server runs already: host:port, host:port behind http:// or https://, or
+	// unix:PATH. What changes with every start of a process is then the same in all blocks, and no
+	// error bar contains it.
 	Address string
-	// URI is what this side is asked, where it is not what both are: the path of a URL, with a query if need be.
+	// URI is what this side is asked, where it is not what both are: the path of a URL, with a query
+	// if need be.
 	URI string
-	// Waste is the share of its requests that are made and count for nothing, from 0 to less than 1: exactly that share less
-	// throughput, and 1/(1-Waste) times the server's processor time, at the same latency. With it a server duels with itself to show
-	// whether a loss of that size is found.
+	// Waste is the share of its requests that are made and count for nothing, from 0 to less than 1:
+	// exactly that share less throughput, and 1/(1-Waste) times the server's processor time, at the
+	// same latency. With it a server duels with itself to show whether a loss of that size is found.
 	Waste float64
 }
 
 // addrMark is where a command takes its address.
 const addrMark = "{addr}"
 
-// ParseContender reads a command line with {addr} in it, or the address of a server that runs already. The error shows s without
-// what may be a secret.
+// ParseContender reads a command line with {addr} in it, or the address of a server that runs
+// already. The error shows s without what may be a secret.
 func ParseContender(s string) (Contender, error) {
 	if strings.Contains(s, addrMark) {
 		return Contender{Command: s}, nil
@@ -133,7 +136,8 @@ type contest struct {
 	hide   func(string) string // what nobody should read in the server's words
 }
 
-// start makes a contender serve, and waits until it answers what it is asked: config, whose URL gets the address.
+// start makes a contender serve, and waits until it answers what it is asked: config, whose URL
+// gets the address.
 func (c Contender) start(ctx context.Context, on host.Affinity, config inject.HTTPConfig, timeout time.Duration) (contest, error) {
 	at := *config.URL
 	if c.URI != "" {
@@ -183,7 +187,8 @@ func (c Contender) start(ctx context.Context, on host.Affinity, config inject.HT
 	return contest{target, cpu, nil, told, nil, hide}, nil
 }
 
-// awaitAnswer probes until the target answers with success, its server has ended, or patience is over.
+// awaitAnswer probes until the target answers with success, its server has ended, or patience is
+// over.
 func awaitAnswer(ctx context.Context, target *inject.HTTP, server *Server, timeout time.Duration) error {
 	const firstPause, lastPause = 2 * time.Millisecond, 100 * time.Millisecond
 	until := time.Now().Add(startPatience)
@@ -216,7 +221,8 @@ func awaitAnswer(ctx context.Context, target *inject.HTTP, server *Server, timeo
 	}
 }
 
-// stop ends the contender's server. The error says that it had ended by itself, with its last words.
+// stop ends the contender's server. The error says that it had ended by itself, with its last
+// words.
 func (c contest) stop() error {
 	if c.server == nil {
 		return nil
@@ -235,8 +241,8 @@ func (c contest) output() string {
 	return c.hide(c.server.output.String())
 }
 
-// freeAddress returns an address of loopback on which nobody listens. Somebody else may take it before the server does; then
-// the server says so.
+// freeAddress returns an address of loopback on which nobody listens. Somebody else may take it
+// before the server does; then the server says so.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

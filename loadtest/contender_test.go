@@ -39,7 +39,8 @@ func TestParseContender(t *testing.T) {
 	}
 }
 
-// TestContenderHidesSecrets holds that what a command line has of secrets is shown nowhere, and the rest is.
+// TestContenderHidesSecrets holds that what a command line has of secrets is shown nowhere, and the
+// rest is.
 func TestContenderHidesSecrets(t *testing.T) {
 	for in, want := range map[string]string{
 		"DB=postgres://me:topsecret@db/x ./a {addr}":        "DB=postgres://xxxxx@db/x ./a {addr}",

@@ -18,7 +18,8 @@ import (
 // A CPUMeter returns the processor time, user and system, that something has used so far.
 type CPUMeter = host.Meter
 
-// usage meters processor time between the edges of a window. The zero value of meter: nothing is known.
+// usage meters processor time between the edges of a window. The zero value of meter: nothing is
+// known.
 type usage struct {
 	meter CPUMeter
 	since time.Time // when the window opened
@@ -27,8 +28,8 @@ type usage struct {
 	err   error
 }
 
-// edge takes a reading; the first opens the window, the second closes it. What the first one complains
-// of was before the window, so it is asked again.
+// edge takes a reading; the first opens the window, the second closes it. What the first one
+// complains of was before the window, so it is asked again.
 func (u *usage) edge() {
 	if u.meter == nil || u.err != nil {
 		return
@@ -64,8 +65,8 @@ var errNoMeter = errors.New("no process_cpu_seconds_total")
 // cpuMetric is the name under which Prometheus clients in all languages export processor time.
 const cpuMetric = "process_cpu_seconds_total"
 
-// metricsCPU meters the server that c leads to, at address, by its /metrics page: where a name leads to several servers, that
-// of another one would be wrong.
+// metricsCPU meters the server that c leads to, at address, by its /metrics page: where a name
+// leads to several servers, that of another one would be wrong.
 func metricsCPU(ctx context.Context, c inject.HTTPConfig, address string) CPUMeter {
 	page := *c.URL
 	page.Path, page.RawPath, page.RawQuery = "/metrics", "", ""
@@ -110,9 +111,9 @@ func metricsCPU(ctx context.Context, c inject.HTTPConfig, address string) CPUMet
 	}
 }
 
-// serverCPU returns a meter for the server that c leads to, at address: by its processes where they are
-// on this machine and can be seen, else by its metrics. Where neither is possible, the meter says why.
-// told: it is by the metrics.
+// serverCPU returns a meter for the server that c leads to, at address: by its processes where they
+// are on this machine and can be seen, else by its metrics. Where neither is possible, the meter
+// says why. told: it is by the metrics.
 func serverCPU(ctx context.Context, c inject.HTTPConfig, address string) (meter CPUMeter, told bool) {
 	meter = host.ServerCPU(address, host.Launch{})
 	_, unseen := meter()

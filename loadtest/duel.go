@@ -27,16 +27,18 @@ const (
 	DefaultDuelTimeout = 10 * time.Second // each block in which a request hangs waits for it once
 )
 
-// DefaultLooks returns after how many blocks a duel is judged. Nine are the fewest of which one of five units can be shown to
-// be worse.
+// DefaultLooks returns after how many blocks a duel is judged. Nine are the fewest of which one of
+// five units can be shown to be worse.
 func DefaultLooks() []int { return []int{9, 12, 16, 24} }
 
-// Duel compares two servers. It runs blocks: each starts both servers afresh, in random order, and then puts slices of some
-// milliseconds of load on one and the other in turns, in an order drawn anew for each pair. So whatever the machine does
-// meanwhile does it to both. After some blocks it looks at the verdict ([verdict.Rule]) and ends as soon as there is one.
+// Duel compares two servers. It runs blocks: each starts both servers afresh, in random order, and
+// then puts slices of some milliseconds of load on one and the other in turns, in an order drawn
+// anew for each pair. So whatever the machine does meanwhile does it to both. After some blocks it
+// looks at the verdict ([verdict.Rule]) and ends as soon as there is one.
 //
-// The method follows Bulej et al., "Duet Benchmarking: Improving Measurement Accuracy in the Cloud" (ICPE 2020), but takes
-// turns where they run both at the same time: on two processors the two would take them from each other.
+// The method follows Bulej et al., "Duet Benchmarking: Improving Measurement Accuracy in the Cloud"
+// (ICPE 2020), but takes turns where they run both at the same time: on two processors the two
+// would take them from each other.
 //
 // Only the contenders have to be set.
 type Duel struct {
@@ -56,8 +58,8 @@ type Duel struct {
 	SLO     slo.SLO            // what the candidate has to keep, whatever the baseline does
 	Seed    uint64             // of all that is drawn; 0: drawn itself
 
-	// AnyAnswer says that the answers of both sides need not be alike. Else those of another status, type, encoding or length
-	// are no pass, however few they are.
+	// AnyAnswer says that the answers of both sides need not be alike. Else those of another status,
+	// type, encoding or length are no pass, however few they are.
 	AnyAnswer bool
 	// StrictAnswers says that their bodies have to be the same.
 	StrictAnswers bool
@@ -117,9 +119,9 @@ func DrawSeed(seed uint64) uint64 {
 }
 
 // Run runs the duel. Meanwhile it keeps this whole process on the processors of the injector, see
-// [host.Affinity], with all that it does besides. The error says that it could not be run to its end:
-// a server did not start or died, with its last words, or ctx is done. Then the result holds the
-// blocks that were finished.
+// [host.Affinity], with all that it does besides. The error says that it could not be run to its
+// end: a server did not start or died, with its last words, or ctx is done. Then the result holds
+// the blocks that were finished.
 func (d Duel) Run(ctx context.Context) (DuelResult, error) {
 	if err := d.elsewhere(); err != nil {
 		return DuelResult{}, err
@@ -180,7 +182,8 @@ func (d Duel) Run(ctx context.Context) (DuelResult, error) {
 	return result, nil
 }
 
-// elsewhere says what would send the load of both sides to one place, which would compare a server with itself and pass.
+// elsewhere says what would send the load of both sides to one place, which would compare a server
+// with itself and pass.
 func (d Duel) elsewhere() error {
 	switch {
 	case d.Request.Socket != "":
@@ -213,7 +216,8 @@ var errOneServer = errors.New("baseline and candidate are one and the same serve
 // block runs one block.
 func (d Duel) block(ctx context.Context, result *DuelResult) (b result.Block, err error) {
 	b.Number = len(result.Blocks) + 1
-	// Each block draws from the beginning, and its warm-up draws apart: how often they draw depends on how fast the servers are.
+	// Each block draws from the beginning, and its warm-up draws apart: how often they draw depends on
+	// how fast the servers are.
 	random := rand.New(rand.NewPCG(d.Seed, uint64(b.Number)))
 	warming := rand.New(rand.NewPCG(d.Seed, ^uint64(b.Number)))
 	b.CandidateFirst = random.IntN(2) == 1
@@ -315,8 +319,8 @@ func (d Duel) block(ctx context.Context, result *DuelResult) (b result.Block, er
 	return b, nil
 }
 
-// metersOf returns meters for both servers. Where the numbers of the two would not mean the same, they
-// say so.
+// metersOf returns meters for both servers. Where the numbers of the two would not mean the same,
+// they say so.
 func metersOf(contests [2]contest) (meters [2]usage) {
 	var reason error
 	places := [2]string{contests[0].target.Address(), contests[1].target.Address()}
@@ -335,8 +339,8 @@ func metersOf(contests [2]contest) (meters [2]usage) {
 	return meters
 }
 
-// othersBeside is the share of the machine's processor time that was neither the injector's nor that of
-// the servers; nil: not known.
+// othersBeside is the share of the machine's processor time that was neither the injector's nor
+// that of the servers; nil: not known.
 func othersBeside(machine, injector usage, meters [2]usage, contests [2]contest) *float64 {
 	servers := 0.0
 	for side, c := range contests {
@@ -356,8 +360,8 @@ func othersBeside(machine, injector usage, meters [2]usage, contests [2]contest)
 	return &share
 }
 
-// stop ends both servers at once: each may take its time to answer what it has. The error says that one
-// had ended by itself.
+// stop ends both servers at once: each may take its time to answer what it has. The error says that
+// one had ended by itself.
 func (d Duel) stop(contests [2]contest) error {
 	var errs [2]error
 	var ending sync.WaitGroup
@@ -372,8 +376,8 @@ func (d Duel) stop(contests [2]contest) error {
 	return errors.Join(errs[:]...)
 }
 
-// inHalves is the timed part of a block. It returns what both sides did in the first half of it; nil: it ended early. look is called
-// now and then between slices.
+// inHalves is the timed part of a block. It returns what both sides did in the first half of it;
+// nil: it ended early. look is called now and then between slices.
 func (d Duel) inHalves(sessions [2]*inject.Session, random *rand.Rand, slice time.Duration, meters *[2]usage, look func()) (
 	halves [2]*result.Part, err error,
 ) {
@@ -401,9 +405,10 @@ func (d Duel) inHalves(sessions [2]*inject.Session, random *rand.Rand, slice tim
 	return halves, err
 }
 
-// takeTurns puts load on one side and the other, in pairs whose order is drawn, and returns what both did. It ends early, and is
-// not whole, with a slice in which everything failed, or a request hung until its timeout: of such slices a block would take hours,
-// and one with failures has no other use than to count them. What is to be done after each pair gets its number.
+// takeTurns puts load on one side and the other, in pairs whose order is drawn, and returns what
+// both did. It ends early, and is not whole, with a slice in which everything failed, or a request
+// hung until its timeout: of such slices a block would take hours, and one with failures has no
+// other use than to count them. What is to be done after each pair gets its number.
 func (d Duel) takeTurns(sessions [2]*inject.Session, random *rand.Rand, slice time.Duration, n int, after ...func(done int)) (
 	sums [2]inject.Slice, whole bool, err error,
 ) {

@@ -35,7 +35,8 @@ import (
 // contenderEnv makes this test binary a server of a duel: it holds what is wrong with it.
 const contenderEnv = "RAMPART_TEST_CONTENDER"
 
-// serveAsContender serves at the addresses in the arguments. A request spins for the microseconds in its query.
+// serveAsContender serves at the addresses in the arguments. A request spins for the microseconds
+// in its query.
 func serveAsContender(flaw string) {
 	var served atomic.Int64
 	first := sync.OnceValue(time.Now)
@@ -102,8 +103,8 @@ func contender(flaw string) Contender {
 	return Contender{Command: fmt.Sprintf("%s=%s exec %s {addr}", contenderEnv, flaw, os.Args[0])}
 }
 
-// always are the duels of real servers that run in each test. The others need SLOW: most of a minute,
-// and from one duel to the next nearly all that is different happens in other processes.
+// always are the duels of real servers that run in each test. The others need SLOW: most of a
+// minute, and from one duel to the next nearly all that is different happens in other processes.
 var always = []string{"TestDuelOfEquals", "TestDuelIsCanceled", "TestDuelWithAServerThatDies"}
 
 // shortDuel is a duel of a second or two, with few blocks and not much load.
@@ -138,7 +139,8 @@ func TestDuelOfEquals(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, result.Blocks, 6)
 	require.Len(t, lines, 6)
-	// Not the verdict, which may be wrong once in twenty times, and only short blocks on a busy machine stand behind it.
+	// Not the verdict, which may be wrong once in twenty times, and only short blocks on a busy
+	// machine stand behind it.
 	require.InDelta(t, 0, result.Report.Rows[0].Comparison.Estimate, 0.5)
 	require.EqualValues(t, 7, result.Seed)
 	require.GreaterOrEqual(t, result.Slice, shortestSlice)
@@ -218,7 +220,8 @@ func TestDuelOfUnequals(t *testing.T) {
 	require.Equal(t, verdict.Regressed, result.Report.Verdict, report.DuelLine(result.Duel, result.Report))
 }
 
-// TestDuelSeesAWrongAnswer holds that a page of errors is no fast answer, even if its server calls it a success.
+// TestDuelSeesAWrongAnswer holds that a page of errors is no fast answer, even if its server calls
+// it a success.
 func TestDuelSeesAWrongAnswer(t *testing.T) {
 	d := shortDuel(t, contender("none"), contender("errs"))
 	d.Looks, d.Units = []int{5}, []string{"req/s"}
@@ -239,8 +242,8 @@ func TestDuelSeesAWrongAnswer(t *testing.T) {
 	require.Empty(t, report.DuelAnswers(result.Duel, result.Report))
 }
 
-// TestDuelSeesAnotherKindOfAnswer holds that answers of one length have to be of one type as well, and
-// that the files say so.
+// TestDuelSeesAnotherKindOfAnswer holds that answers of one length have to be of one type as well,
+// and that the files say so.
 func TestDuelSeesAnotherKindOfAnswer(t *testing.T) {
 	d := shortDuel(t, contender("none"), contender("pages"))
 	d.Looks, d.Units = []int{5}, []string{"req/s"}
@@ -264,8 +267,9 @@ func TestDuelSeesAnotherKindOfAnswer(t *testing.T) {
 	require.Equal(t, result.Report.Verdict, again.Verdict)
 }
 
-// TestDuelSeesFewWrongAnswers holds that a candidate that is wrong in every hundredth answer does not pass, by its length, by
-// its content where that is compared, and by what is expected of it. Its first answers are right.
+// TestDuelSeesFewWrongAnswers holds that a candidate that is wrong in every hundredth answer does
+// not pass, by its length, by its content where that is compared, and by what is expected of it.
+// Its first answers are right.
 func TestDuelSeesFewWrongAnswers(t *testing.T) {
 	expect := func(text string) inject.Expect {
 		e, err := inject.ParseExpect(text)
@@ -301,8 +305,9 @@ func TestDuelSeesFewWrongAnswers(t *testing.T) {
 	}
 }
 
-// TestDuelSeesALeak holds that a candidate that keeps something of each request does not pass, though that is less than the margin
-// of its memory in a block, and that one that does not leak is not blamed.
+// TestDuelSeesALeak holds that a candidate that keeps something of each request does not pass,
+// though that is less than the margin of its memory in a block, and that one that does not leak is
+// not blamed.
 func TestDuelSeesALeak(t *testing.T) {
 	for flaw, leaks := range map[string]bool{"none": false, "leaks": true} {
 		t.Run(flaw, func(t *testing.T) {
@@ -334,8 +339,9 @@ func TestDuelSeesALeak(t *testing.T) {
 	}
 }
 
-// TestDuelSeesATail holds that nothing is left out that few requests take long for: a candidate of which every hundredth sleeps for
-// 30 ms serves a fraction of what the baseline does. Such requests hit fewer than a tenth of the slices.
+// TestDuelSeesATail holds that nothing is left out that few requests take long for: a candidate of
+// which every hundredth sleeps for 30 ms serves a fraction of what the baseline does. Such requests
+// hit fewer than a tenth of the slices.
 func TestDuelSeesATail(t *testing.T) {
 	d := shortDuel(t, contender("none"), contender("sleeps"))
 	d.Looks, d.Side = []int{5}, 300*time.Millisecond
@@ -347,8 +353,8 @@ func TestDuelSeesATail(t *testing.T) {
 	require.Less(t, *result.Report.Rows[0].Change, -0.15, report.DuelLine(result.Duel, result.Report))
 }
 
-// TestDuelWithFailures holds that a server that answers some requests with 503 is regressed where the other does not, and a
-// pass nowhere.
+// TestDuelWithFailures holds that a server that answers some requests with 503 is regressed where
+// the other does not, and a pass nowhere.
 func TestDuelWithFailures(t *testing.T) {
 	for side, want := range []verdict.Verdict{verdict.Inconclusive, verdict.Regressed} {
 		contenders := [2]Contender{contender("none"), contender("none")}
@@ -385,7 +391,8 @@ func TestDuelWithAServerThatDies(t *testing.T) {
 	requireNoContender(t)
 }
 
-// TestDuelWithAServerThatHangs holds that a duel does not wait for every one of its slices to time out.
+// TestDuelWithAServerThatHangs holds that a duel does not wait for every one of its slices to time
+// out.
 func TestDuelWithAServerThatHangs(t *testing.T) {
 	d := shortDuel(t, contender("none"), contender("hangs"))
 	d.Timeout = 200 * time.Millisecond
@@ -397,7 +404,8 @@ func TestDuelWithAServerThatHangs(t *testing.T) {
 	requireNoContender(t)
 }
 
-// TestDuelWithAServerThatStalls holds that a block ends with the first slice in which a request hung.
+// TestDuelWithAServerThatStalls holds that a block ends with the first slice in which a request
+// hung.
 func TestDuelWithAServerThatStalls(t *testing.T) {
 	d := shortDuel(t, contender("none"), contender("stalls"))
 	d.Looks, d.Side, d.Slice, d.Timeout = []int{5}, 200*time.Millisecond, time.Millisecond, 300*time.Millisecond
@@ -437,8 +445,8 @@ func TestStartCommandEndsItsGroup(t *testing.T) {
 	require.Eventually(t, func() bool { return exec.Command("kill", "-0", pid).Run() != nil }, 30*time.Second, time.Millisecond)
 }
 
-// TestStartCommandEndsWhatItDetached holds that nothing is left of a command, in whatever session it
-// went, and that what ends by itself is not killed.
+// TestStartCommandEndsWhatItDetached holds that nothing is left of a command, in whatever session
+// it went, and that what ends by itself is not killed.
 func TestStartCommandEndsWhatItDetached(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ended")
 	server, err := startCommand(host.Affinity{}, "setsid sleep 1000 & echo $!; "+
@@ -458,7 +466,8 @@ func TestStartCommandEndsWhatItDetached(t *testing.T) {
 	require.Equal(t, "well\n", string(well))
 }
 
-// TestDuelRefusesOneServerForBoth holds that a duel never compares a server with itself, whatever sends it there: it would pass.
+// TestDuelRefusesOneServerForBoth holds that a duel never compares a server with itself, whatever
+// sends it there: it would pass.
 func TestDuelRefusesOneServerForBoth(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)
@@ -510,8 +519,8 @@ func TestDuelRefusesOneServerForBoth(t *testing.T) {
 	requireNoContender(t)
 }
 
-// TestDuelOfRunningServers compares servers that run already, at a socket and behind TLS, by a name of their own, and asks each
-// for what both are asked.
+// TestDuelOfRunningServers compares servers that run already, at a socket and behind TLS, by a name
+// of their own, and asks each for what both are asked.
 func TestDuelOfRunningServers(t *testing.T) {
 	var asked [2]atomic.Int64
 	serve := func(side int) *httptest.Server {
@@ -546,7 +555,8 @@ func TestDuelOfRunningServers(t *testing.T) {
 	}
 }
 
-// TestOneProcessServesBothSides holds that a side's processor time is not known where it has the other one's in it.
+// TestOneProcessServesBothSides holds that a side's processor time is not known where it has the
+// other one's in it.
 func TestOneProcessServesBothSides(t *testing.T) {
 	var sides [2]Contender
 	for side := range sides {

@@ -67,9 +67,9 @@ func TestContinueRamp(t *testing.T) {
 func TestContinueRampStops(t *testing.T) {
 	at := time.Unix(1_764_000_000, 0)
 	for reason, change := range map[capacity.StopReason]func(*Level){
-		capacity.MaxVUs:   func(*Level) {},
+		capacity.MaxVUs:         func(*Level) {},
 		capacity.RequestsFailed: func(l *Level) { l.Failures[inject.Dial] = 1 },
-		capacity.Canceled: func(l *Level) { l.Partial = true },
+		capacity.Canceled:       func(l *Level) { l.Partial = true },
 	} {
 		level := merged(t, at, 1, 100)
 		change(&level.Levels[0])

@@ -17,8 +17,8 @@ import (
 	"rampart/loadtest/host"
 )
 
-// BuildServer builds the bundled server into dir and returns its path. It needs the go command and to run in this
-// module or one that depends on it.
+// BuildServer builds the bundled server into dir and returns its path. It needs the go command and
+// to run in this module or one that depends on it.
 func BuildServer(ctx context.Context, dir string) (string, error) {
 	const otherwise = "set SERVER=host:port to load a server that runs already"
 	goCommand, err := exec.LookPath("go")
@@ -59,8 +59,8 @@ const (
 // announcement is how a server says on stderr where it serves.
 const announcement = "listening on "
 
-// StartServer starts a command that prints "listening on HOST:PORT" on stderr once it serves, and waits for that. It
-// ends when Stop is called, and also when this process dies, in whatever way.
+// StartServer starts a command that prints "listening on HOST:PORT" on stderr once it serves, and
+// waits for that. It ends when Stop is called, and also when this process dies, in whatever way.
 func StartServer(ctx context.Context, command ...string) (*Server, error) {
 	s, address, err := launch(host.Affinity{}, "", command...)
 	if err != nil {
@@ -81,7 +81,8 @@ func StartServer(ctx context.Context, command ...string) (*Server, error) {
 	return nil, fmt.Errorf("start server %s: %w; %w", command[0], err, s.Kill())
 }
 
-// startCommand starts a server, on its processors, by a command line for sh, whatever it says. Whether it serves is for others to find out.
+// startCommand starts a server, on its processors, by a command line for sh, whatever it says.
+// Whether it serves is for others to find out.
 func startCommand(on host.Affinity, line string) (*Server, error) {
 	mark := "RAMPART_CONTENDER=" + rand.Text()
 	s, _, err := launch(on, mark, "sh", "-c", line)
@@ -91,9 +92,9 @@ func startCommand(on host.Affinity, line string) (*Server, error) {
 	return s, nil
 }
 
-// launch starts a process. mark says that it is a command line: it is added to the environment, and signals go to all
-// processes that it starts, too. The channel gives the address on which it says that it serves, and is closed when its
-// output has ended.
+// launch starts a process. mark says that it is a command line: it is added to the environment, and
+// signals go to all processes that it starts, too. The channel gives the address on which it says
+// that it serves, and is closed when its output has ended.
 func launch(on host.Affinity, mark string, command ...string) (*Server, <-chan string, error) {
 	cmd := exec.Command(command[0], command[1:]...)
 	if mark != "" {
@@ -125,8 +126,8 @@ func (s *Server) Kill() error {
 	return fmt.Errorf("its last words:\n%s", &s.output)
 }
 
-// end ends a server of which nothing is known but its command: it may die of the signal that asks it to stop. The error
-// says that it had ended before, with its last words.
+// end ends a server of which nothing is known but its command: it may die of the signal that asks
+// it to stop. The error says that it had ended before, with its last words.
 func (s *Server) end() error {
 	asked, _ := s.process.Stop(stopPatience)
 	s.wait()
@@ -169,7 +170,8 @@ func (s *Server) wait() {
 // CPU is the processor time that the server and its children have used so far: a [CPUMeter].
 func (s *Server) CPU() (time.Duration, error) { return s.cpu() }
 
-// Stop ends the server and waits for that. The error says that it did not end properly, with its last words.
+// Stop ends the server and waits for that. The error says that it did not end properly, with its
+// last words.
 func (s *Server) Stop() error {
 	problem := ""
 	switch asked, killed := s.process.Stop(stopPatience); {

@@ -23,7 +23,8 @@ import (
 	"rampart/loadtest/verdict"
 )
 
-// simulated makes a duel of n blocks whose candidate takes a factor longer; both scatter by a share.
+// simulated makes a duel of n blocks whose candidate takes a factor longer; both scatter by a
+// share.
 func simulated(random *rand.Rand, n int, factor, scatter float64) result.Duel {
 	d := result.Duel{
 		Version: "v1.2.3", Started: time.Date(2026, 11, 24, 12, 0, 0, random.IntN(1e9), time.UTC), Baseline: "./old {addr}",
@@ -85,8 +86,8 @@ func texts(t testing.TB, d result.Duel) (sides [2]string) {
 	return sides
 }
 
-// judgedThreeWays judges a duel in memory, read again from its document, and read again from its two files: every word and number
-// must be the same.
+// judgedThreeWays judges a duel in memory, read again from its document, and read again from its
+// two files: every word and number must be the same.
 func judgedThreeWays(t testing.TB, d result.Duel) gate.Report {
 	t.Helper()
 	judged := judgedTwoWays(t, d)
@@ -163,7 +164,8 @@ func TestDuelIsJudgedTheSameEverywhere(t *testing.T) {
 	}
 }
 
-// chill makes a side cold in a share of the blocks: its warm-up says so, or it takes a factor longer in the first half of the slices.
+// chill makes a side cold in a share of the blocks: its warm-up says so, or it takes a factor
+// longer in the first half of the slices.
 func chill(d *result.Duel, side int, share, factor float64) {
 	for i := range d.Blocks {
 		s := &d.Blocks[i].Sides[side]
@@ -303,7 +305,8 @@ func TestJudgeDuel(t *testing.T) {
 	}
 }
 
-// TestNoVerdictBetweenLooks holds why: who may end a duel of two equal servers when it looks worse, errs far more often than planned.
+// TestNoVerdictBetweenLooks holds why: who may end a duel of two equal servers when it looks worse,
+// errs far more often than planned.
 func TestNoVerdictBetweenLooks(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	looks, err := verdict.NewLooks(8, 12)
@@ -348,7 +351,8 @@ func TestNoVerdictBetweenLooks(t *testing.T) {
 	}
 }
 
-// TestMarksThatContradict changes the files of a duel in the ways in which files come to grief. None may give another verdict.
+// TestMarksThatContradict changes the files of a duel in the ways in which files come to grief.
+// None may give another verdict.
 func TestMarksThatContradict(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	d, other := simulated(random, 8, 1.1, 0.001), simulated(random, 8, 1, 0.001)
@@ -422,7 +426,8 @@ func TestMarksThatContradict(t *testing.T) {
 	}
 }
 
-// TestLinesThatAreMissing: a result that was taken out of both files is not missed by pairs, but by the plan.
+// TestLinesThatAreMissing: a result that was taken out of both files is not missed by pairs, but by
+// the plan.
 func TestLinesThatAreMissing(t *testing.T) {
 	d := simulated(rand.New(rand.NewPCG(5, 6)), 8, 1, 0.001)
 	var sides [2]gate.Results
@@ -438,8 +443,8 @@ func TestLinesThatAreMissing(t *testing.T) {
 	require.Contains(t, r.Meaning, "1 block without a result")
 }
 
-// TestFlagsBesideAPlan: what the user says counts, and the report says that the duel was planned otherwise; looks stay, and so
-// does the row of answers.
+// TestFlagsBesideAPlan: what the user says counts, and the report says that the duel was planned
+// otherwise; looks stay, and so does the row of answers.
 func TestFlagsBesideAPlan(t *testing.T) {
 	d := simulated(rand.New(rand.NewPCG(1, 2)), 8, 1.01, 0.001)
 	sides := files(t, d)
@@ -475,7 +480,8 @@ func TestFlagsBesideAPlan(t *testing.T) {
 	}
 }
 
-// TestFilesOfOlderVersions have marks of blocks and no plan: they are judged as if nobody had looked before, and the report says so.
+// TestFilesOfOlderVersions have marks of blocks and no plan: they are judged as if nobody had
+// looked before, and the report says so.
 func TestFilesOfOlderVersions(t *testing.T) {
 	d := simulated(rand.New(rand.NewPCG(1, 2)), 8, 1, 0.001)
 	var sides [2]gate.Results
@@ -495,7 +501,8 @@ func TestFilesOfOlderVersions(t *testing.T) {
 	require.Contains(t, strings.Join(r.Notes, "\n"), "each look was another chance to err")
 }
 
-// FuzzMarks changes the files of a duel: whatever comes out, it is not another verdict than that of the duel without a word.
+// FuzzMarks changes the files of a duel: whatever comes out, it is not another verdict than that of
+// the duel without a word.
 func FuzzMarks(f *testing.F) {
 	d := simulated(rand.New(rand.NewPCG(1, 2)), 8, 1.1, 0.001)
 	sides := texts(f, d)
@@ -534,7 +541,8 @@ func FuzzMarks(f *testing.F) {
 	})
 }
 
-// TestDocumentsAreNotMixedUp: each reader refuses the document of the other, which would read as one without levels or blocks.
+// TestDocumentsAreNotMixedUp: each reader refuses the document of the other, which would read as
+// one without levels or blocks.
 func TestDocumentsAreNotMixedUp(t *testing.T) {
 	d := simulated(rand.New(rand.NewPCG(1, 2)), 1, 1, 0.001)
 	var duel, levels bytes.Buffer

@@ -336,8 +336,9 @@ func (j *judge) compare() {
 	}
 }
 
-// strayed reports whether results that only the candidate has are missing elsewhere: under the same name, on other cores or
-// with other configuration, it has fewer than the baseline. What it did not do as before may be what was worse.
+// strayed reports whether results that only the candidate has are missing elsewhere: under the same
+// name, on other cores or with other configuration, it has fewer than the baseline. What it did not
+// do as before may be what was worse.
 func (j *judge) strayed(b benchmark, x, y table) bool {
 	name := b.withoutCores().name
 	return slices.ContainsFunc(x.order, func(other benchmark) bool {
@@ -345,7 +346,8 @@ func (j *judge) strayed(b benchmark, x, y table) bool {
 	})
 }
 
-// withoutCores cuts off the number of cores that package testing appends to names, unless there is one only.
+// withoutCores cuts off the number of cores that package testing appends to names, unless there is
+// one only.
 func (b benchmark) withoutCores() benchmark {
 	if _, parts := benchfmt.Name(b.name).Parts(); len(parts) > 0 && parts[len(parts)-1][0] == '-' {
 		b.name = strings.TrimSuffix(b.name, string(parts[len(parts)-1]))

@@ -25,9 +25,9 @@ import (
 //
 //	# rampart duel seed=42 block=1 requests=1000 failures=0 plan=1f2e3d4c statuses=200:1000
 //
-// Where both sides are asked several requests, the plan names them, requests=GET%20%2Fa,GET%20%2Fb:few,
-// with the reason why the latency of one is not judged, and the mark of a block says how many of
-// each succeeded and failed, asked=500:0,500:0.
+// Where both sides are asked several requests, the plan names them,
+// requests=GET%20%2Fa,GET%20%2Fb:few, with the reason why the latency of one is not judged, and the
+// mark of a block says how many of each succeeded and failed, asked=500:0,500:0.
 //
 // Versions before the plan, and other programs, write the second kind only, without plan, or
 // without requests and failures either. Then nobody knows how often somebody looked. Other keys are

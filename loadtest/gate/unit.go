@@ -12,7 +12,8 @@ import (
 
 // The functions of this file know units by their tidy names, in which ns are sec.
 
-// betterByName returns the direction of a unit that no file declares, from its name, and 0 for a name that says nothing.
+// betterByName returns the direction of a unit that no file declares, from its name, and 0 for a
+// name that says nothing.
 func betterByName(unit string) verdict.Better {
 	switch {
 	case strings.HasSuffix(unit, "sec/s"): // of each second, time spent on something: who knows
@@ -25,20 +26,23 @@ func betterByName(unit string) verdict.Better {
 	return 0
 }
 
-// guessed reports whether the direction by name is one that somebody should know about: errors/s are no throughput.
+// guessed reports whether the direction by name is one that somebody should know about: errors/s
+// are no throughput.
 func guessed(unit string) bool {
 	return strings.HasSuffix(unit, "/s") && unit != "req/s" && unit != "ops/s" && unit != "B/s"
 }
 
-// mayBeZero reports whether 0 is a measurement. A time or a rate of 0 is a broken one, and would be an endless
-// improvement or loss.
+// mayBeZero reports whether 0 is a measurement. A time or a rate of 0 is a broken one, and would be
+// an endless improvement or loss.
 func mayBeZero(unit string) bool {
 	return !strings.Contains(unit, "sec") && !strings.HasSuffix(unit, "/s")
 }
 
-// sameAs returns the unit of a benchmark that says the same as this one: a rate and ns/op whose product is the same in every
-// line, within the last digits that were printed, where one is better higher and the other lower. One of them is enough. req/s is what people call it, and ns/op only its
-// reciprocal, unless it is printed too coarsely; but MB/s in a Go benchmark is only ns/op in other words.
+// sameAs returns the unit of a benchmark that says the same as this one: a rate and ns/op whose
+// product is the same in every line, within the last digits that were printed, where one is better
+// higher and the other lower. One of them is enough. req/s is what people call it, and ns/op only
+// its reciprocal, unless it is printed too coarsely; but MB/s in a Go benchmark is only ns/op in
+// other words.
 func (c chooser) sameAs(unit string, units []string, lines []line) (other string, ok bool) {
 	switch {
 	case unit == "sec/op":
@@ -87,7 +91,8 @@ type chooser struct {
 	shown  map[string]string // as written, by tidy name
 }
 
-// check finds flags that ask for what the files do not have, which would otherwise gate nothing without a word.
+// check finds flags that ask for what the files do not have, which would otherwise gate nothing
+// without a word.
 func (c chooser) check() error {
 	if len(c.shown) == 0 { // all blocks failed
 		return nil

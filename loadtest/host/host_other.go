@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Other systems do not show the processor time of other processes without privileges; there the metrics of a server
-// have to do.
+// Other systems do not show the processor time of other processes without privileges; there the
+// metrics of a server have to do.
 
 // ServerCPU returns a meter that fails.
 func ServerCPU(string, Launch) Meter { return TreeCPU() }

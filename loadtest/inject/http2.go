@@ -68,8 +68,8 @@ func newHTTP2VU(ctx context.Context, a *asker, conn net.Conn, timeout time.Durat
 	return v, nil
 }
 
-// do makes the request that is drawn. closing says that the connection is of no more use. An interrupt ends it by
-// the deadline of the connection below.
+// do makes the request that is drawn. closing says that the connection is of no more use. An
+// interrupt ends it by the deadline of the connection below.
 func (v *http2VU) do() (class Class, closing bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), v.timeout)
 	defer cancel()

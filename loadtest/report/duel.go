@@ -134,8 +134,8 @@ func DuelLine(d result.Duel, r gate.Report) string {
 	return fmt.Sprintf("block %d: %s", last.Number, strings.Join(rows, ", "))
 }
 
-// longWarmup is from when on it is said how long the warm-up of a block took: it is longer than what
-// most servers need.
+// longWarmup is from when on it is said how long the warm-up of a block took: it is longer than
+// what most servers need.
 const longWarmup = time.Second
 
 // duelWarmth says how long the warm-up of a block took, where it took long, and whether a side is

@@ -1,5 +1,6 @@
-// Package report writes what was measured and what it was judged to be, for people and for tools: the original's lines and CSV
-// ([Line], [CSV]), the Go benchmark format ([Bench]), pages with charts ([HTML]), and verdicts ([GateText]). It decides nothing.
+// Package report writes what was measured and what it was judged to be, for people and for tools:
+// the original's lines and CSV ([Line], [CSV]), the Go benchmark format ([Bench]), pages with
+// charts ([HTML]), and verdicts ([GateText]). It decides nothing.
 package report
 
 import (
@@ -20,7 +21,8 @@ import (
 // csvHeader is the first line of the original's table.
 const csvHeader = "vus,rps,resp_time,req_failed"
 
-// Line returns the line that the original printed after each level. resp_time is the 95th percentile in milliseconds.
+// Line returns the line that the original printed after each level. resp_time is the 95th
+// percentile in milliseconds.
 func Line(l result.Level) string {
 	return fmt.Sprintf("Injecting with %d vus. rps=%s resp_time=%s res_failed=%d",
 		l.VUs, number(l.Throughput()), milliseconds(l.Quantile(0.95)), l.Failures.Total())
@@ -38,8 +40,8 @@ func CSV(w io.Writer, r result.Result) error {
 	return err
 }
 
-// number prints x as the original's Python did, shortest, but without digits that no measurement has: two decimals, or
-// four significant digits where that is more.
+// number prints x as the original's Python did, shortest, but without digits that no measurement
+// has: two decimals, or four significant digits where that is more.
 func number(x float64) string {
 	decimals := 2.0
 	if x != 0 {
