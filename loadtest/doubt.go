@@ -59,8 +59,12 @@ func doubts(l Level, limits limits) result.Doubts {
 			100*l.ClientCPU.Cores()/limits.cpus, limits.cpus)
 	}
 	if p50 := l.Quantile(0.5); l.Requests > 0 && l.Strain.Delay.Seconds() > injectorDelay*p50.Seconds() {
-		doubt(DoubtDelay, "the injector waited for a processor for %v on average, at a median latency of %v: latencies contain it",
-			l.Strain.Delay.Round(time.Microsecond), p50)
+		doubt(
+			DoubtDelay,
+			"the injector waited for a processor for %v on average, at a median latency of %v: latencies contain it",
+			l.Strain.Delay.Round(time.Microsecond),
+			p50,
+		)
 	}
 	if x := l.Throughput(); limits.ceiling > 0 && x > ceilingShare*limits.ceiling {
 		doubt(DoubtCeiling, "a server that does nothing gave this injector %.0f requests/s, hardly more than this one's %.0f",

@@ -75,7 +75,14 @@ func TestDuel(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprint(os.Stderr, report.DuelAnswers(result.Duel, result.Report))
-	fmt.Fprintf(os.Stderr, "%s after %d blocks, seed %d; files: %s\n", result.Report.Verdict, len(result.Blocks), result.Seed, files.Dir())
+	fmt.Fprintf(
+		os.Stderr,
+		"%s after %d blocks, seed %d; files: %s\n",
+		result.Report.Verdict,
+		len(result.Blocks),
+		result.Seed,
+		files.Dir(),
+	)
 	switch result.Report.Verdict {
 	case verdict.Regressed:
 		t.Errorf("the candidate is worse: %s", result.Report.Meaning)

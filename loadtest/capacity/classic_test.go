@@ -30,7 +30,7 @@ func TestClassic(t *testing.T) {
 		{"shrinking", Level{4, 262.96, 0}, Level{8, 246.27, 0}, plenty, Decision{Stop: Knee}},
 		{"down to nothing", Level{4, 262.96, 0}, Level{8, 0, 0}, plenty, Decision{Stop: Knee}},
 		{"grew, but one failed", Level{4, 100, 0}, Level{8, 200, 1}, plenty, Decision{Stop: RequestsFailed}},
-		{"flat and failed: the failure is the news", Level{4, 100, 0}, Level{8, 100, 1}, plenty, Decision{Stop: RequestsFailed}},
+		{"flat and failed: failure is the news", Level{4, 100, 0}, Level{8, 100, 1}, plenty, Decision{Stop: RequestsFailed}},
 		{"at the cap", Level{4, 100, 0}, Level{8, 200, 0}, 8, Decision{Accepted: true, Stop: MaxVUs}},
 		{"cap between two levels", Level{4, 100, 0}, Level{8, 200, 0}, 15, Decision{Accepted: true, Stop: MaxVUs}},
 		{"next level is the cap", Level{4, 100, 0}, Level{8, 200, 0}, 16, Decision{Accepted: true, Next: 16}},

@@ -96,7 +96,12 @@ func TestMoreRequestsNeedMoreBlocks(t *testing.T) {
 	row := of(9, 50)
 	require.Equal(t, verdict.Inconclusive, row.Verdict)
 	require.Regexp(t, `9 pairs, at least 1[12] needed for a verdict among 5[345] rows: [23] more`, row.Reason)
-	require.Equal(t, verdict.Regressed, of(12, 50).Verdict, "the second of the usual looks suffices for all rows that there can be")
+	require.Equal(
+		t,
+		verdict.Regressed,
+		of(12, 50).Verdict,
+		"the second of the usual looks suffices for all rows that there can be",
+	)
 }
 
 // TestRequestsErrRarely holds that many rows give no more false alarms than one, at all looks
@@ -146,8 +151,12 @@ func TestOneFailingRequestIsFound(t *testing.T) {
 	r := judgedThreeWays(t, failing(16, [2]int{3, 42}))
 	require.Equal(t, verdict.Regressed, r.Verdict, r.Meaning)
 	require.Equal(t, verdict.Inconclusive, r.Failures.Verdict, "all together tell nothing")
-	require.Contains(t, r.Meaning, "the candidate fails more often in 1 of 50 requests: GET /42?q={seq} (3248 of 3248 failed, and "+
-		"0 of 3248 of the baseline)")
+	require.Contains(
+		t,
+		r.Meaning,
+		"the candidate fails more often in 1 of 50 requests: GET /42?q={seq} (3248 of 3248 failed, and "+
+			"0 of 3248 of the baseline)",
+	)
 	require.Len(t, r.RequestFailures, 2)
 	require.Equal(t, "GET /3?q={seq}", r.RequestFailures[0].Request)
 	require.Equal(t, verdict.Inconclusive, r.RequestFailures[0].Verdict)
@@ -175,8 +184,11 @@ func TestRequestsWithoutARow(t *testing.T) {
 	}
 	few.Plan.Choose(nil, few.Blocks[0])
 	require.Equal(t, verdict.Pass, judgedThreeWays(t, few).Verdict)
-	require.Equal(t, []string{"of 1 of 3 requests the first block had too few for it, GET /1?q={seq}; -side makes blocks longer"},
-		why(gate.JudgeDuel(few)))
+	require.Equal(
+		t,
+		[]string{"of 1 of 3 requests the first block had too few for it, GET /1?q={seq}; -side makes blocks longer"},
+		why(gate.JudgeDuel(few)),
+	)
 
 	few.Plan.Choose([]string{"req/s", result.RequestP50}, few.Blocks[0])
 	require.Empty(t, why(judgedThreeWays(t, few)), "who asks for it gets it")
@@ -195,8 +207,12 @@ func TestRequestsWithoutARow(t *testing.T) {
 	most.Plan.Choose(nil, most.Blocks[0])
 	r = judgedThreeWays(t, most)
 	require.Equal(t, verdict.Pass, r.Verdict, r.Meaning)
-	require.Equal(t, []string{"950 other requests have no row of their own, since those that are drawn most often have one; whether " +
-		"they fail is judged, of all of them together"}, why(r))
+	require.Equal(
+		t,
+		[]string{"950 other requests have no row of their own, since those that are drawn most often have one; whether " +
+			"they fail is judged, of all of them together"},
+		why(r),
+	)
 
 	// Who asks for what there is not is told so.
 	one := simulated(rand.New(rand.NewPCG(12, 13)), 16, 1, 0.003)
@@ -227,9 +243,15 @@ func TestRequestThatIsCutOut(t *testing.T) {
 		return regexp.MustCompile(`(?m)^Benchmark\S*`+name+`\S*[ \t].*\n`).ReplaceAllString(s, "")
 	})
 	require.Equal(t, verdict.Inconclusive, r.Verdict, r.Meaning)
-	require.Contains(t, strings.Join(r.Gaps, "\n"), "baseline: 16 blocks without a result of GET /3?q={seq}, though no request failed")
+	require.Contains(
+		t,
+		strings.Join(r.Gaps, "\n"),
+		"baseline: 16 blocks without a result of GET /3?q={seq}, though no request failed",
+	)
 	for what, change := range map[string]func(string) string{
-		"its id is not": func(s string) string { return strings.Replace(s, "GET%20%2F3?q={seq}", "GET%20%2F3?q={seq}:few", 1) },
+		"its id is not": func(s string) string {
+			return strings.Replace(s, "GET%20%2F3?q={seq}", "GET%20%2F3?q={seq}:few", 1)
+		},
 		"block 1 says nothing of the 20 requests": func(s string) string {
 			return regexp.MustCompile(` asked=\S+`).ReplaceAllString(s, "")
 		},
@@ -255,8 +277,15 @@ func TestNamesOfRequestsAreKept(t *testing.T) {
 	for _, cpus := range []int{1, 2} {
 		d := mixed(rand.New(rand.NewPCG(16, 17)), 9, 7, nil)
 		d.Machine.CPUs = cpus
-		names := []string{"GET /a-3", "GET /vus=1/request=2-2", "POST /ü?a=%20&b=\"x,y:z\" (t.txt:7)", "PUT /Benchmark 5 ns/op", "…",
-			"DELETE /{vu}/-1", "GET /#\t|<>'\\"}
+		names := []string{
+			"GET /a-3",
+			"GET /vus=1/request=2-2",
+			"POST /ü?a=%20&b=\"x,y:z\" (t.txt:7)",
+			"PUT /Benchmark 5 ns/op",
+			"…",
+			"DELETE /{vu}/-1",
+			"GET /#\t|<>'\\",
+		}
 		for b := range d.Blocks {
 			for side := range d.Blocks[b].Sides {
 				for i := range names {

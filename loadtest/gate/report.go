@@ -40,7 +40,7 @@ type Report struct {
 	RequestFailures []RequestFailureRow `json:"failures_by_request,omitempty"`
 	Statuses        *StatusRow          `json:"statuses,omitempty"` // of answers, where both files count them
 	Limits          []LimitRow          `json:"limits,omitempty"`   // what the candidate of a duel has to keep by itself
-	Problems        []string            `json:"problems"`           // why there is no verdict, or why there should be none but regressed
+	Problems        []string            `json:"problems"`           // why there is no verdict, or none but regressed
 	Gaps            []string            `json:"gaps"`               // what is missing for a pass, beside rows
 	NotGated        []NotGated          `json:"not_gated"`          // units in the files that are in no row
 	Notes           []string            `json:"notes"`

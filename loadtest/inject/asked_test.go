@@ -166,7 +166,8 @@ func TestNamesOfRequests(t *testing.T) {
 	post.Method = "POST"
 	secret := get("/b?q=go&api_key=abc&Token=d%20e&keyword=x&author=y&sig=z&n={seq}", 0)
 	require.Equal(t, []string{
-		"GET /a?seq={seq}", "GET /a (targets.txt:7)", "POST /a", "GET /a (number 4)", "GET /" + strings.Repeat("x", longestName-5) + "…",
+		"GET /a?seq={seq}", "GET /a (targets.txt:7)", "POST /a", "GET /a (number 4)",
+		"GET /" + strings.Repeat("x", longestName-5) + "…",
 		"GET /b?q=go&api_key=xxxxx&Token=xxxxx&keyword=x&author=y&sig=xxxxx&n={seq}",
 	}, namesOf([]Request{named, twice, post, get("/a", 0), long, secret}))
 }

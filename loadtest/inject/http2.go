@@ -158,7 +158,9 @@ func classifyHTTP2(err error) Class {
 			return Reset
 		}
 		return Malformed
-	case strings.Contains(err.Error(), "GOAWAY"), strings.Contains(err.Error(), "client connection lost"), unsentHTTP2(err):
+	case strings.Contains(err.Error(), "GOAWAY"),
+		strings.Contains(err.Error(), "client connection lost"),
+		unsentHTTP2(err):
 		return EOF
 	case strings.Contains(err.Error(), "connection error: "), strings.Contains(err.Error(), "frame too large"),
 		strings.Contains(err.Error(), "looked like an HTTP/1.1 header"):

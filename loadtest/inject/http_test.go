@@ -135,7 +135,11 @@ func TestCertificates(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	others := x509.NewCertPool()
 	others.AddCert(servers.Leaf)
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{servers}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: others}
+	server.TLS = &tls.Config{
+		Certificates: []tls.Certificate{servers},
+		ClientAuth:   tls.RequireAnyClientCert,
+		ClientCAs:    others,
+	}
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
@@ -208,7 +212,9 @@ func keys(m map[string]uint64) []string {
 // TestDeadlineMoves holds that the deadline of a connection moves on with its requests.
 func TestDeadlineMoves(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }))
+	server := httptest.NewServer(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Millisecond) }),
+	)
 	defer server.Close()
 	m, err := Run(t.Context(), target(t, server.URL), Load{VUs: 2, Window: time.Second, Timeout: 200 * time.Millisecond})
 	require.NoError(t, err)

@@ -263,7 +263,11 @@ func init() {
 			_, err = Run(context.Background(), h, Load{VUs: 1000, Window: time.Minute, Timeout: time.Minute})
 			fmt.Println(err)
 		}
-		m, err := Run(context.Background(), target, Load{VUs: 8, Window: time.Minute, Timeout: time.Minute, OnEdge: func() { limit(5) }})
+		m, err := Run(
+			context.Background(),
+			target,
+			Load{VUs: 8, Window: time.Minute, Timeout: time.Minute, OnEdge: func() { limit(5) }},
+		)
 		var own *LimitError
 		fmt.Println(errors.As(err, &own), errors.Is(err, unix.EMFILE), m.Failures.ByName())
 		fmt.Println(err)
@@ -322,13 +326,21 @@ func TestLimitOfFiles(t *testing.T) {
 			require.NoError(t, err, "%s", out)
 			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 			if name != "func" {
-				require.Equal(t, "1000 VUs need as many sockets, but this process may open only 300 files, and needs some for other "+
-					"things: allow more (ulimit -n), or use fewer VUs", lines[0])
+				require.Equal(
+					t,
+					"1000 VUs need as many sockets, but this process may open only 300 files, and needs some for other "+
+						"things: allow more (ulimit -n), or use fewer VUs",
+					lines[0],
+				)
 				lines = lines[1:]
 			}
 			require.Len(t, lines, 3, "%s", out)
 			require.Equal(t, "true true map[]", lines[0])
-			require.Contains(t, lines[1], "too many open files; allow this process more open files (ulimit -n), or use fewer VUs")
+			require.Contains(
+				t,
+				lines[1],
+				"too many open files; allow this process more open files (ulimit -n), or use fewer VUs",
+			)
 			require.Equal(t, "true", lines[2], "of the probe")
 		})
 	}
@@ -408,7 +420,13 @@ func handLoop(t *testing.T, addresses ...string) *loop {
 		all = append(all, at...)
 	}
 	l := Load{VUs: 1, Window: time.Minute, Timeout: time.Minute}
-	r := &run{load: l, close: l.Window, until: l.Window, abort: func(err error) { panic(err) }, total: newTotal(l.Timeout, nil)}
+	r := &run{
+		load:  l,
+		close: l.Window,
+		until: l.Window,
+		abort: func(err error) { panic(err) },
+		total: newTotal(l.Timeout, nil),
+	}
 	loop, err := newLoop(r, target(t, addresses[0]), all, 1, 1, nil)
 	require.NoError(t, err)
 	loop.connect(t.Context())
@@ -628,7 +646,12 @@ func TestRequestCrossesTheEnd(t *testing.T) {
 					v := newHTTPVU(h.askerOf(1), 5*time.Second)
 					require.Equal(t, OK, v.Connect(t.Context()))
 					defer v.Close()
-					require.Eventually(t, func() bool { return unacknowledged(t, below(v.conn)) == 0 }, 5*time.Second, time.Millisecond)
+					require.Eventually(
+						t,
+						func() bool { return unacknowledged(t, below(v.conn)) == 0 },
+						5*time.Second,
+						time.Millisecond,
+					)
 					if tt.rested {
 						require.Equal(t, OK, v.rest())
 					}

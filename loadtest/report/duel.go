@@ -20,8 +20,17 @@ import (
 // many requests succeeded and failed; see package gate.
 func DuelBench(w io.Writer, d result.Duel, side int) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# rampart %s, %s: the %s of a duel\n# contender: %s\n# target: %s\n", d.Version,
-		d.Started.UTC().Format(time.RFC3339), result.SideNames[side], oneLine([2]string{d.Baseline, d.Candidate}[side]), oneLine(d.Target))
+	fmt.Fprintf(
+		&b,
+		"# rampart %s, %s: the %s of a duel\n# contender: %s\n# target: %s\n",
+		d.Version,
+		d.Started.UTC().Format(
+			time.RFC3339,
+		),
+		result.SideNames[side],
+		oneLine([2]string{d.Baseline, d.Candidate}[side]),
+		oneLine(d.Target),
+	)
 	fmt.Fprintf(&b, "# injector: %s, %s/%s, %d CPUs, %s\n", d.Machine.Host, d.Machine.OS, d.Machine.Arch, d.Machine.CPUs,
 		d.Machine.CPU)
 	if d.Expect != "" {
@@ -44,7 +53,14 @@ func DuelBench(w io.Writer, d result.Duel, side int) error {
 			fmt.Fprintf(&b, "# doubt at vus=%d: %s\n", d.VUs, s.Doubt)
 		}
 		if n := s.Failed.Total(); n > 0 {
-			fmt.Fprintf(&b, "# block %d: %d requests failed: %s\n--- FAIL: BenchmarkDuel/vus=%d\n", s.Block, n, failures(s.Failed), d.VUs)
+			fmt.Fprintf(
+				&b,
+				"# block %d: %d requests failed: %s\n--- FAIL: BenchmarkDuel/vus=%d\n",
+				s.Block,
+				n,
+				failures(s.Failed),
+				d.VUs,
+			)
 		} else if s.Metrics == nil {
 			fmt.Fprintf(&b, "# block %d: no line, because requests failed or none was timed on one of the sides\n", s.Block)
 		}
@@ -177,7 +193,10 @@ func DuelOutput(d result.Duel) string {
 	var b strings.Builder
 	for side, name := range result.SideNames {
 		output := d.Blocks[last].Sides[side].Output
-		failedBefore := slices.ContainsFunc(d.Blocks[:last], func(b result.Block) bool { return b.Sides[side].Failures.Total() > 0 })
+		failedBefore := slices.ContainsFunc(
+			d.Blocks[:last],
+			func(b result.Block) bool { return b.Sides[side].Failures.Total() > 0 },
+		)
 		if output != "" && !failedBefore {
 			fmt.Fprintf(&b, "requests failed; the last words of the %s:\n%s\n", name, strings.TrimRight(output, "\n"))
 		}

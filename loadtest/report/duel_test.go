@@ -55,13 +55,18 @@ func TestDuelGolden(t *testing.T) {
 		d.Blocks[i].Sides[1].Warmth = result.Warmth{Load: 230 * time.Millisecond, Steady: 80 * time.Millisecond}
 	}
 	d.Plan.Units = append(d.Plan.Units, result.RequestP50)
-	d.Plan.Requests = []result.PlannedRequest{{Name: "GET /a?q={seq}"}, {Name: "POST /b"}, {Name: "GET /c", Why: result.Few}}
+	d.Plan.Requests = []result.PlannedRequest{
+		{Name: "GET /a?q={seq}"},
+		{Name: "POST /b"},
+		{Name: "GET /c", Why: result.Few},
+	}
 	for i := range d.Blocks {
 		for side := range d.Blocks[i].Sides {
 			for k, r := range d.Plan.Requests {
 				d.Blocks[i].Sides[side].Asked = append(d.Blocks[i].Sides[side].Asked, inject.Asked{
-					Name: r.Name, Requests: uint64(500 / (k + 1)), Completed: uint64(550 / (k + 1)), LatencySum: 600 * time.Millisecond,
-					P50: time.Millisecond + time.Duration(i+5*side)*time.Microsecond,
+					Name: r.Name, Requests: uint64(500 / (k + 1)), Completed: uint64(550 / (k + 1)),
+					LatencySum: 600 * time.Millisecond,
+					P50:        time.Millisecond + time.Duration(i+5*side)*time.Microsecond,
 				})
 			}
 		}
@@ -120,6 +125,10 @@ func TestDuelLineOfManyRequests(t *testing.T) {
 	for k := range 7 {
 		d.Blocks[0].Sides[1].Asked[k].Failures[inject.EOF] = 3
 	}
-	require.Contains(t, DuelLine(d, gate.JudgeDuel(d)), "GET /0: 3 of 4003 failed, of the baseline 0 of 4000, GET /1: 3 of 4003 failed, "+
-		"of the baseline 0 of 4000, GET /2: 3 of 4003 failed, of the baseline 0 of 4000, and 4 more requests")
+	require.Contains(
+		t,
+		DuelLine(d, gate.JudgeDuel(d)),
+		"GET /0: 3 of 4003 failed, of the baseline 0 of 4000, GET /1: 3 of 4003 failed, "+
+			"of the baseline 0 of 4000, GET /2: 3 of 4003 failed, of the baseline 0 of 4000, and 4 more requests",
+	)
 }

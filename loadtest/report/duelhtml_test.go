@@ -51,7 +51,12 @@ func TestDuelHTML(t *testing.T) {
 	for i := range many.Blocks {
 		for side := range many.Blocks[i].Sides {
 			for k, name := range []string{"GET /a?<b>", "GET /slow"} {
-				a := inject.Asked{Name: name, Requests: 500, Completed: 500, P50: time.Millisecond + time.Duration((7*i+3*side)%5)*time.Microsecond}
+				a := inject.Asked{
+					Name:      name,
+					Requests:  500,
+					Completed: 500,
+					P50:       time.Millisecond + time.Duration((7*i+3*side)%5)*time.Microsecond,
+				}
 				a.P50 += time.Duration(k*side) * time.Millisecond
 				many.Blocks[i].Sides[side].Asked = append(many.Blocks[i].Sides[side].Asked, a)
 			}
@@ -60,7 +65,12 @@ func TestDuelHTML(t *testing.T) {
 	many.Blocks[2].Sides[1].Failures[inject.Status], many.Blocks[2].Sides[1].Asked[0].Failures[inject.Status] = 7, 7
 	many.Plan.Choose([]string{"req/s", result.RequestP50}, many.Blocks[0])
 	require.NoError(t, DuelHTML(&b, many, gate.JudgeDuel(many)))
-	require.Regexp(t, `(?s)<td class="text">GET /slow</td><td>\d+</td><td>\d+</td><td>&#43;\d.*regressed.*<td class="text">GET /a\?&lt;b&gt;</td>`, b.String())
+	require.Regexp(
+		t,
+		`(?s)<td class="text">GET /slow</td><td>\d+</td><td>\d+</td><td>&#43;\d.*regressed.*`+
+			`<td class="text">GET /a\?&lt;b&gt;</td>`,
+		b.String(),
+	)
 	require.Contains(t, b.String(), "GET /a?&lt;b&gt;: 7 of 4007 failed, and 0 of 4000 of the baseline: inconclusive.")
 	require.NotContains(t, charttest.Page(t, b.String())[0].Texts, result.RequestP50, "single requests are in no chart")
 	for n := range 6 {

@@ -85,7 +85,10 @@ func mixed(requests int) result.Result {
 		l := &r.Levels[i]
 		for k := range requests {
 			a := inject.Asked{
-				Name: fmt.Sprintf("GET /%d?q={seq}", k), Requests: l.Requests / uint64(requests), Completed: l.Completed / uint64(requests),
+				Name: fmt.Sprintf(
+					"GET /%d?q={seq}",
+					k,
+				), Requests: l.Requests / uint64(requests), Completed: l.Completed / uint64(requests),
 				Latency: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 2),
 			}
 			took := time.Duration(k+1) * time.Millisecond

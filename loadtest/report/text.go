@@ -61,8 +61,14 @@ func Summary(r result.Result) string {
 		fmt.Fprintf(&b, "stop reason: %s (%s)\n", r.Stop.Reason, r.Stop.Detail)
 	}
 	if best, ok := r.Capacity(); ok && r.Kind == result.KindRamp {
-		fmt.Fprintf(&b, "capacity: %s requests/s%s at %d vus, p95 %s ms", number(r.CapacityThroughput()), margin(r.Estimate), best.VUs,
-			milliseconds(best.Quantile(0.95)))
+		fmt.Fprintf(
+			&b,
+			"capacity: %s requests/s%s at %d vus, p95 %s ms",
+			number(r.CapacityThroughput()),
+			margin(r.Estimate),
+			best.VUs,
+			milliseconds(best.Quantile(0.95)),
+		)
 		if knee, ok := r.Knee(); ok {
 			fmt.Fprintf(&b, "; knee at %d vus%s", knee, kneeRange(r.Estimate))
 		}

@@ -30,8 +30,15 @@ func TestTargetsOfBothFormats(t *testing.T) {
 	order := `{"id": "{seq}"}`
 	want := []inject.Request{
 		{Method: http.MethodGet, Name: "GET /", URL: &url.URL{Path: "/"}, Place: "f:1"},
-		{Method: http.MethodPost, Name: "POST /orders?vu={vu}", URL: &url.URL{Path: "/orders", RawQuery: "vu={vu}"}, Numbered: true, Weight: 3,
-			Header: http.Header{"Content-Type": {"application/json"}, "X-Token": {"a", "b"}}, Body: []byte(order)},
+		{
+			Method:   http.MethodPost,
+			Name:     "POST /orders?vu={vu}",
+			URL:      &url.URL{Path: "/orders", RawQuery: "vu={vu}"},
+			Numbered: true,
+			Weight:   3,
+			Header:   http.Header{"Content-Type": {"application/json"}, "X-Token": {"a", "b"}},
+			Body:     []byte(order),
+		},
 		{Method: http.MethodGet, Name: "GET /a b/{vu}", URL: &url.URL{Path: "/a b/{vu}"}, Numbered: true,
 			Header: http.Header{"Accept": {"*/*"}}},
 		{Method: http.MethodDelete, Name: "DELETE /x", URL: &url.URL{Path: "/x"}, Numbered: true,
@@ -113,7 +120,11 @@ func TestTargetsOfOneServer(t *testing.T) {
 		names = append(names, r.Name)
 	}
 	require.Equal(t, []string{"GET /a?b", "GET /c", "GET /d"}, names, "a name has no password")
-	require.Equal(t, []string{"/", "/?q", "/x/?#"}, []string{pathOf("http://h"), pathOf("http://me:pw@h?q"), pathOf("http://h/x/?#")})
+	require.Equal(
+		t,
+		[]string{"/", "/?q", "/x/?#"},
+		[]string{pathOf("http://h"), pathOf("http://me:pw@h?q"), pathOf("http://h/x/?#")},
+	)
 }
 
 func TestTargetsRefuse(t *testing.T) {

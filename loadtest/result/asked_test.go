@@ -76,7 +76,8 @@ func TestRequestsOfClientsAreMerged(t *testing.T) {
 
 func TestNamesOfRequestBenchmarks(t *testing.T) {
 	for _, all := range []string{"Duel/vus=8", "Duel/vus=8-2", "Duel/vus=8-16"} {
-		for _, name := range []string{"GET /", "GET /a-3", "GET /search?q={seq}&x=%20", "POST /ü/request=7-2", "950 other requests",
+		for _, name := range []string{"GET /", "GET /a-3", "GET /search?q={seq}&x=%20", "POST /ü/request=7-2",
+			"950 other requests",
 			"GET /a (t.txt:7)", "…", "GET /,:;=\"'\\ \t"} {
 			benchmark := RequestBenchmark(all, name)
 			require.NotRegexp(t, `[\s,:"]`, benchmark)
@@ -89,7 +90,11 @@ func TestNamesOfRequestBenchmarks(t *testing.T) {
 		require.False(t, ok)
 		require.Equal(t, []string{all, ""}, []string{of, request})
 	}
-	require.Equal(t, "Duel/vus=8/request=GET%20%2Fsearch?q={seq}-2", RequestBenchmark("Duel/vus=8-2", "GET /search?q={seq}"))
+	require.Equal(
+		t,
+		"Duel/vus=8/request=GET%20%2Fsearch?q={seq}-2",
+		RequestBenchmark("Duel/vus=8-2", "GET /search?q={seq}"),
+	)
 }
 
 // TestPlanOfRequests holds which requests a plan judges, by the first block and not by which side
@@ -99,7 +104,10 @@ func TestPlanOfRequests(t *testing.T) {
 	for side := range b.Sides {
 		b.Sides[side] = Side{Measurement: level(2, 2000, time.Millisecond).Measurement}
 		for i, n := range []uint64{500, 100, 99, 0} {
-			b.Sides[side].Asked = append(b.Sides[side].Asked, inject.Asked{Name: fmt.Sprint(i), Requests: n, P50: time.Millisecond})
+			b.Sides[side].Asked = append(
+				b.Sides[side].Asked,
+				inject.Asked{Name: fmt.Sprint(i), Requests: n, P50: time.Millisecond},
+			)
 		}
 	}
 	b.Sides[1].Asked[1].Requests = 101

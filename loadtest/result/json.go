@@ -249,7 +249,13 @@ func newDocumentLevel(l Level) (documentLevel, error) {
 }
 
 func newDocumentLatency(m inject.Measurement) (documentLatency, error) {
-	d := documentLatency{Mean: m.Mean(), P50: m.Quantile(0.5), P95: m.Quantile(0.95), P99: m.Quantile(0.99), Max: m.Quantile(1)}
+	d := documentLatency{
+		Mean: m.Mean(),
+		P50:  m.Quantile(0.5),
+		P95:  m.Quantile(0.95),
+		P99:  m.Quantile(0.99),
+		Max:  m.Quantile(1),
+	}
 	if m.Latency == nil {
 		return d, nil
 	}
@@ -302,7 +308,9 @@ func ReadJSON(r io.Reader) (Result, error) {
 	case d.Version != JSONVersion:
 		return Result{}, fmt.Errorf("result.json of version %d: want %d", d.Version, JSONVersion)
 	case d.Kind == KindDuel:
-		return Result{}, errors.New("a document of kind \"duel\" is no result of levels: want result.json, of kind \"ramp\" or \"levels\"")
+		return Result{}, errors.New(
+			"a document of kind \"duel\" is no result of levels: want result.json, of kind \"ramp\" or \"levels\"",
+		)
 	}
 	result := Result{
 		Kind:     d.Kind,
