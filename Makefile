@@ -39,15 +39,15 @@ test: ## all fast tests (SLOW=1: also those that take minutes, such as duels of 
 	$(GO) test ./...
 
 # Packages whose tests hold time limits come one after the other: the race detector makes them slow enough.
-TIMED := ./loadtest ./loadtest/inject ./loadtest/host ./loadtest/k6 ./server/... ./scripts/supervisor
+TIMED := ./loadtest ./loadtest/inject ./loadtest/host ./loadtest/k6 ./server/...
 
 # Packages of one goroutine, where the race detector has nothing to find. A test holds that they start none.
 SOLO := ./loadtest/capacity ./loadtest/report/... ./loadtest/request ./loadtest/result ./loadtest/slo ./loadtest/verdict \
 	./scripts/columns ./scripts/docs
 
 # What these test runs in other processes, into which the race detector does not see, or in packages that are tested themselves.
-OUTSIDE := ./scripts/actions ./scripts/anywhere ./scripts/clients ./scripts/gateproof ./scripts/images ./scripts/module \
-	./scripts/peers ./scripts/perfgate
+OUTSIDE := ./scripts/actions ./scripts/anywhere ./scripts/clients ./scripts/gateproof ./scripts/images \
+	./scripts/module ./scripts/peers ./scripts/perfgate ./scripts/supervisor
 
 # Simulations, which the race detector makes several times as long. All that they share is one map behind a lock.
 SIMULATED := ./loadtest/gate ./scripts/perfgate/prove
