@@ -175,7 +175,10 @@ func (c Contender) start(ctx context.Context, on host.Affinity, config inject.HT
 	}
 	if err != nil {
 		if server != nil {
-			err = errors.Join(err, errors.New(hide(server.Kill().Error())))
+			words := hide(server.Kill().Error())
+			if ctx.Err() == nil { // an interrupt is not the server's doing
+				err = errors.Join(err, errors.New(words))
+			}
 		}
 		return contest{}, fmt.Errorf("%s: %w", c, err)
 	}

@@ -437,6 +437,18 @@ func TestDuelIsCanceled(t *testing.T) {
 	requireNoContender(t)
 }
 
+// TestInterruptedStartBlamesNobody: an interrupt while a server was starting showed that server's
+// last words, of which there were none.
+func TestInterruptedStartBlamesNobody(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	time.AfterFunc(100*time.Millisecond, func() { cancel(why) })
+	never := Contender{Command: "sleep 1000 # {addr}"}
+	_, err := never.start(ctx, host.Affinity{}, inject.HTTPConfig{URL: requestOf(t, "/").URL}, time.Second)
+	require.ErrorIs(t, err, why)
+	require.NotContains(t, err.Error(), "last words")
+}
+
 // TestStartCommandEndsItsGroup holds that what a shell started ends with it.
 func TestStartCommandEndsItsGroup(t *testing.T) {
 	server, err := startCommand(host.Affinity{}, "sleep 1000 & echo $!; wait")
